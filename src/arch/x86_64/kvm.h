@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to src/arch/x86_64/: the VM as KVM sees it. */
+#ifndef ARCH_X86_64_KVM_H
+#define ARCH_X86_64_KVM_H
+
+#include "arch/arch.h"
+#include "state/x86_irqchip.h"
+
+#include <linux/kvm.h>
+#include <pthread.h>
+
+#define MSI_MAX	  256
+
+struct arch_vcpu {
+	struct arch_vm *vm;
+	uint32_t id;
+	int fd;
+	struct kvm_run *run;
+	size_t run_bytes;
+	/* As it was set: what is saved. KVM_GET_CPUID2 also tells what followed from the guest's control
+	 * registers, and on a software KVM more than was set. */
+	struct x86_cpuid *cpuid;
+	uint32_t cpuid_n;
+};
+
+struct msi {
+	int fd; /* eventfd */
+	bool on;
+	uint64_t address;
+	uint32_t data;
+};
+
+struct arch_vm {
+	int kvm_fd, fd;
+	const struct layout *layout;
+	struct guest_mem *mem;
+	uint32_t vcpu_n;
+	struct arch_vcpu vcpu[ARCH_VCPUS_MAX];
+	uint32_t host_tsc_khz;
+	bool tsc_scaling;
+
+	pthread_mutex_t msi_lock; /* guards what follows */
+	uint32_t msi_n;
+	struct msi msi[MSI_MAX];
+	struct kvm_irq_routing *routing;
+
+	/* The instant of the last arch_clock_save(): what each vCPU's TSC is reckoned for. */
+	uint64_t saved_host_tsc, saved_realtime_ns;
+};
+
+/* ioctl() that says what was refused. Returns its value, or -ERR_KVM. */
+int kvm_do_(int fd, unsigned long request, void *arg, const char *what, struct err *e);
+#define kvm_do(fd, request, arg, e) kvm_do_(fd, request, (void *)(uintptr_t)(arg), #request, e)
+
+/* Set CPUID of a new vCPU: @list, which it keeps a copy of. */
+int cpuid_apply_(struct arch_vcpu *c, const struct x86_cpuid *list, uint32_t n, struct err *e);
+/* The "host" policy: what KVM supports here less what cannot be restored elsewhere. */
+int cpuid_policy_(int kvm_fd, const struct layout_params *p, uint32_t vcpu,
+		  struct x86_cpuid out[static X86_CPUID_MAX], uint32_t *n, struct err *e);
+int cpuid_supported_(int kvm_fd, struct x86_cpuid out[static X86_CPUID_MAX], uint32_t *n,
+		     struct err *e);
+
+int msr_list_(int kvm_fd, uint32_t out[static X86_MSRS_MAX], uint32_t *n, struct err *e);
+int msr_set_(struct arch_vcpu *c, uint32_t index, uint64_t value, struct err *e);
+int msr_get_(struct arch_vcpu *c, uint32_t index, uint64_t *value, struct err *e);
+/* For a new vCPU. */
+int msr_reset_(struct arch_vcpu *c, struct err *e);
+int msr_save_(struct arch_vcpu *c, struct x86_vcpu *out, struct err *e);
+int msr_load_(struct arch_vcpu *c, const struct x86_vcpu *st, struct err *e);
+
+int tsc_save_(struct arch_vcpu *c, struct x86_vcpu *out, struct err *e);
+int tsc_load_(struct arch_vm *vm, void *const *vcpu_state, uint64_t elapsed_ns, struct err *e);
+int clock_load_(struct arch_vm *vm, const struct clock *clock, uint64_t elapsed_ns, struct err *e);
+
+int vcpu_load_(struct arch_vcpu *c, const struct x86_vcpu *st, struct err *e);
+int irqchip_load_(struct arch_vm *vm, const void *st, struct err *e);
+
+int msi_init_(struct arch_vm *vm, struct err *e);
+void msi_fini_(struct arch_vm *vm);
+
+#endif

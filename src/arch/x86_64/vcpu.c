@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "arch/x86_64/kvm.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+static uint64_t get_le(const uint8_t *p, unsigned len)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, p, len);
+	return v;
+}
+
+/* A string instruction gives several accesses at once. */
+static void port_io(struct kvm_run *run, struct arch_io *io)
+{
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	unsigned len = run->io.size;
+
+	for (uint32_t i = 0; i < run->io.count; i++, data += len) {
+		if (run->io.direction == KVM_EXIT_IO_OUT) {
+			io->write(io, true, run->io.port, len, get_le(data, len));
+		} else {
+			uint64_t v = io->read(io, true, run->io.port, len);
+			memcpy(data, &v, len);
+		}
+	}
+}
+
+static void memory_io(struct kvm_run *run, struct arch_io *io)
+{
+	uint64_t addr = run->mmio.phys_addr;
+	unsigned len = run->mmio.len;
+
+	if (run->mmio.is_write) {
+		io->write(io, false, addr, len, get_le(run->mmio.data, len));
+	} else {
+		uint64_t v = io->read(io, false, addr, len);
+		memcpy(run->mmio.data, &v, len);
+	}
+}
+
+int arch_vcpu_run(struct arch_vcpu *c, struct arch_io *io, struct err *e)
+{
+	struct kvm_run *run = c->run;
+
+	for (;;) {
+		/* With immediate_exit set this finishes the access that came before, and returns. */
+		if (ioctl(c->fd, KVM_RUN, 0) < 0) {
+			if (errno == EINTR && run->immediate_exit)
+				return ARCH_INTERRUPTED;
+			if (errno == EINTR || errno == EAGAIN)
+				continue;
+			return err_sys(e, ERR_KVM, errno, "vCPU %u: KVM_RUN", c->id);
+		}
+		switch (run->exit_reason) {
+		case KVM_EXIT_IO:
+			port_io(run, io);
+			break;
+		case KVM_EXIT_MMIO:
+			memory_io(run, io);
+			break;
+		case KVM_EXIT_SHUTDOWN:
+			return ARCH_SHUTDOWN;
+		case KVM_EXIT_INTR:
+		case KVM_EXIT_IRQ_WINDOW_OPEN:
+			break;
+		case KVM_EXIT_INTERNAL_ERROR:
+			return err_set(e, ERR_KVM, "vCPU %u: KVM cannot go on (suberror %u)", c->id,
+				       run->internal.suberror);
+		case KVM_EXIT_FAIL_ENTRY:
+			return err_set(e, ERR_KVM, "vCPU %u: hardware refused to enter (0x%llx)",
+				       c->id, run->fail_entry.hardware_entry_failure_reason);
+		default:
+			return err_set(e, ERR_KVM, "vCPU %u: unexpected exit %u", c->id,
+				       run->exit_reason);
+		}
+	}
+}
+
+void arch_vcpu_interrupt(struct arch_vcpu *c, bool on)
+{
+	__atomic_store_n(&c->run->immediate_exit, on, __ATOMIC_SEQ_CST);
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Are these the images that a snapshot was made with? Rules D050-D056. */
+#include "devices/disk_image.h"
+
+#include <string.h>
+
+struct compare {
+	const struct disk_state *saved;
+	struct findings *out;
+	char subject[64]; /* device and image */
+};
+
+static void add(struct compare *c, const char *rule, enum severity severity, const char *saved,
+		const char *found, const char *why, const char *todo)
+{
+	findings_add(c->out, rule, severity, c->subject, saved, found, why, todo);
+}
+
+static void set_subject(struct compare *c, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	snprintf(c->subject, sizeof c->subject, "%.32s: %.28s", c->saved->id,
+		 slash ? slash + 1 : path);
+}
+
+static const char *id_text(const uint8_t id[static 16], char out[static 33])
+{
+	for (int i = 0; i < 16; i++)
+		snprintf(out + 2 * i, 3, "%02x", id[i]);
+	return out;
+}
+
+static void compare_ids(struct compare *c, const struct disk_image_state *saved,
+			const struct disk_image_state *now)
+{
+	char a[33], b[33];
+
+	if (memcmp(saved->uuid, now->uuid, sizeof now->uuid) != 0)
+		add(c, "D053", FINDING_REFUSAL, id_text(saved->uuid, a), id_text(now->uuid, b),
+		    "This is another overlay, so its contents are not those that the guest had.",
+		    "Name the image that was saved.");
+	else if (memcmp(saved->generation, now->generation, sizeof now->generation) != 0)
+		add(c, "D054", FINDING_REFUSAL, id_text(saved->generation, a),
+		    id_text(now->generation, b),
+		    "The overlay has been opened for writing since: its contents need not be those "
+		    "that the guest's memory goes with.",
+		    "Take a copy from before, or boot from the disk without the snapshot.");
+}
+
+static void compare_time(struct compare *c, const struct disk_image_state *saved,
+			 const struct disk_image_state *now)
+{
+	char a[32], b[32];
+
+	if (saved->mtime_ns != now->mtime_ns) {
+		snprintf(a, sizeof a, "@%llu.%09llu",
+			 (unsigned long long)(saved->mtime_ns / 1000000000u),
+			 (unsigned long long)(saved->mtime_ns % 1000000000u));
+		snprintf(b, sizeof b, "@%llu.%09llu",
+			 (unsigned long long)(now->mtime_ns / 1000000000u),
+			 (unsigned long long)(now->mtime_ns % 1000000000u));
+		add(c, "D055", FINDING_REFUSAL, a, b,
+		    "The image was written since, or copied without its time: the guest would find "
+		    "a disk that its memory knows nothing of.",
+		    "If it is an unchanged copy, set the saved time with touch -d; copy with cp "
+		    "-p, "
+		    "rsync -a or tar.");
+	}
+	if (saved->frozen && !now->frozen)
+		add(c, "D056", FINDING_WARNING, "frozen", "may be written",
+		    "The image belongs to a snapshot, and whoever writes to it destroys that.",
+		    "Take write permission away from it (chmod a-w).");
+}
+
+static void compare_sizes(struct compare *c, uint64_t saved, uint64_t now, const char *why)
+{
+	char a[32], b[32];
+
+	if (saved == now)
+		return;
+	snprintf(a, sizeof a, "%llu bytes", (unsigned long long)saved);
+	snprintf(b, sizeof b, "%llu bytes", (unsigned long long)now);
+	add(c, "D052", FINDING_REFUSAL, a, b, why, "Name the image that was saved.");
+}
+
+/* What the chain looks like: "raw", "2 overlays on raw". */
+static const char *shape(uint32_t n, char out[static 32])
+{
+	if (n == 1)
+		return "raw";
+	snprintf(out, 32, "%u overlay%s on raw", n - 1, n == 2 ? "" : "s");
+	return out;
+}
+
+static bool same_shape(const struct disk_state *saved, const struct disk_chain *now)
+{
+	if (saved->image_n != now->n)
+		return false;
+	for (uint32_t i = 0; i < now->n; i++)
+		if (saved->image[i].format != now->image[i].format)
+			return false;
+	return true;
+}
+
+static void add_missing(struct compare *c, const char *path, const char *found)
+{
+	set_subject(c, path);
+	add(c, "D050", FINDING_REFUSAL, path, found,
+	    "A disk of the snapshot cannot be used, and memory without the disk of the same moment "
+	    "is a corrupted guest.",
+	    "Bring the image back as it was, or say where it is (--disk).");
+}
+
+int disk_verify(const struct disk_state *saved, const struct disk_chain *now, struct findings *out,
+		struct err *e)
+{
+	struct compare c = {.saved = saved, .out = out};
+	char a[32], b[32];
+	uint64_t bytes;
+
+	if (!now) {
+		add_missing(&c, saved->image_n ? saved->image[0].path : "", "none");
+		return 0;
+	}
+	set_subject(&c, now->image[0].path);
+	if (!same_shape(saved, now)) {
+		add(&c, "D051", FINDING_REFUSAL, shape(saved->image_n, a), shape(now->n, b),
+		    "The disk is put together from other images than it was.",
+		    "Name the image that was saved; overlays made since are not part of it.");
+		return 0;
+	}
+	int r = disk_image_bytes_(&now->image[0], &bytes, e);
+	if (r)
+		return r;
+	compare_sizes(&c, saved->bytes, bytes, "The guest knows its disk with another size.");
+	for (uint32_t i = 0; i < now->n; i++) {
+		struct disk_image_state facts;
+		r = disk_image_facts_(&now->image[i], &facts, e);
+		if (r)
+			return r;
+		set_subject(&c, now->image[i].path);
+		compare_sizes(&c, saved->image[i].file_bytes, facts.file_bytes,
+			      "The file is not the one that was saved, or was cut or extended.");
+		compare_ids(&c, &saved->image[i], &facts);
+		compare_time(&c, &saved->image[i], &facts);
+	}
+	return 0;
+}
+
+int disk_verify_open(const struct disk_state *saved, const char *path, struct disk_chain *chain,
+		     struct findings *out, struct err *e)
+{
+	struct compare c = {.saved = saved, .out = out};
+	struct err why = ERR_INIT;
+	int r = disk_chain_open(path, false, chain, &why);
+	uint32_t before = out->n;
+
+	if (!r)
+		return disk_verify(saved, chain, out, e);
+	chain->n = 0;
+	if (r == -ERR_BUSY || r == -ERR_NOMEM) {
+		if (e)
+			*e = why;
+		return r;
+	}
+	/* An overlay that knows that what it lies on was changed: the rules say more about that. */
+	if (r == -ERR_INCOMPATIBLE && !disk_chain_peek(path, chain, NULL)) {
+		r = disk_verify(saved, chain, out, e);
+		disk_chain_close(chain);
+		if (r || out->n > before)
+			return r;
+	}
+	add_missing(&c, path, why.msg);
+	return 0;
+}

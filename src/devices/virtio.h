@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Virtio 1.x devices over PCI: disk, network, entropy, console.
+ *
+ * Each kind has two functions. X_describe() fills the machine description of a new device from the
+ * user's options, complete before any device is made. X_new() makes the device from a description,
+ * new or saved; a description that asks for what this build does not have is refused with
+ * -ERR_INCOMPATIBLE. pci_place() stands between the two.
+ *
+ * Prefixes: virtio_blk_, virtio_net_, virtio_rng_, virtio_console_. Threads: work is done by the
+ * event loop's thread, woken by one eventfd for each queue; hooks other than check are called there
+ * too. A guest that breaks the rules gets DEVICE_NEEDS_RESET and a configuration interrupt.
+ *
+ * Function on the bus: vendor 0x1af4, device 0x1040 + kind, revision 1. Capabilities, in this
+ * order: common configuration, notification (a queue every 4 bytes), ISR, device configuration,
+ * access by configuration space, MSI-X (one vector for configuration, one for each queue). The
+ * first four are pages of the register BAR in the same order but for notification, which comes
+ * last.
+ */
+#ifndef DEVICES_VIRTIO_H
+#define DEVICES_VIRTIO_H
+
+#include "devices/pci.h"
+#include "state/virtio.h"
+
+struct disk;
+struct serial_end;
+
+/* What the machine offers; all borrowed, and outlives the device. */
+struct virtio_host {
+	struct guest_mem *mem;
+	struct loop *loop;
+	struct irq_host *irq;
+	struct pci_host *pci;
+};
+
+/** virtio_blk_describe() - @sectors of 512 bytes. */
+void virtio_blk_describe(struct machine_device *md, const char *id, uint64_t sectors,
+			 bool read_only);
+/** virtio_blk_new() - @disk borrowed, at least as large as described. */
+int virtio_blk_new(const struct machine_device *md, const struct virtio_host *host,
+		   struct disk *disk, struct device **out, struct err *e) MUST_CHECK;
+
+void virtio_net_describe(struct machine_device *md, const char *id, const uint8_t mac[static 6]);
+/**
+ * virtio_net_new() - over a TAP device
+ * @tap: from tap_open() or opened alike: non-blocking, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, header
+ *       of 12 bytes; borrowed
+ */
+int virtio_net_new(const struct machine_device *md, const struct virtio_host *host, int tap,
+		   struct device **out, struct err *e) MUST_CHECK;
+/** virtio_net_link() - plug or unplug the cable: the guest is told. Takes the lock. */
+void virtio_net_link(struct device *d, bool up);
+
+/**
+ * tap_open() - open the TAP device @name, making it if need be
+ * @out: descriptor, owned by the caller
+ * Returns 0, -ERR_USAGE (no name for an interface), -ERR_IO.
+ */
+int tap_open(const char *name, int *out, struct err *e) MUST_CHECK;
+
+void virtio_rng_describe(struct machine_device *md, const char *id);
+int virtio_rng_new(const struct machine_device *md, const struct virtio_host *host,
+		   struct device **out, struct err *e) MUST_CHECK;
+
+void virtio_console_describe(struct machine_device *md, const char *id);
+/** virtio_console_new() - @end borrowed. Its room() is called with the device's lock held: it takes
+ * note, and calls virtio_console_input() later. */
+int virtio_console_new(const struct machine_device *md, const struct virtio_host *host,
+		       struct serial_end *end, struct device **out, struct err *e) MUST_CHECK;
+/** virtio_console_input() - bytes for the guest; returns how many it had room for. Takes the lock;
+ * after less than @n, serial_end.room is called when there is room again. Any thread. */
+size_t virtio_console_input(struct device *d, const void *data, size_t n);
+
+#endif

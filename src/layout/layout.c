@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layout/def.h"
+
+#include <string.h>
+
+/* Each name's versions in ascending order: the last one found is the newest. */
+static const struct layout_def *const defs[] = {
+	&layout_x86_64_linux_1,
+};
+
+const struct layout_def *layout_def_find(const char *id)
+{
+	const struct layout_def *found = NULL;
+	size_t n = strlen(id);
+
+	for (size_t i = 0; i < ARRAY_LEN(defs); i++)
+		if (!strcmp(defs[i]->id, id) || (!strncmp(defs[i]->id, id, n) && defs[i]->id[n] == '@'))
+			found = defs[i];
+	return found;
+}
+
+const struct layout_def *layout_def_at(size_t i)
+{
+	return i < ARRAY_LEN(defs) ? defs[i] : NULL;
+}
+
+const char *layout_def_id(const struct layout_def *def)
+{
+	return def->id;
+}
+
+const char *layout_def_summary(const struct layout_def *def)
+{
+	return def->summary;
+}
+
+const char *layout_note(const struct layout *l, const char *region)
+{
+	const struct layout_def *def = layout_def_find(l->id);
+
+	for (size_t i = 0; def && i < def->n_rows; i++)
+		if (!strcmp(def->row[i].name, region))
+			return def->row[i].note;
+	return "";
+}
+
+void layout_digest(const struct layout *l, uint8_t out[static SHA256_BYTES])
+{
+	struct buf b = BUF_INIT;
+
+	state_encode(&layout_desc, l, &b);
+	sha256_of(b.data, b.len, out);
+	buf_free(&b);
+}
+
+const struct layout_region *layout_find(const struct layout *l, const char *name)
+{
+	for (uint32_t i = 0; i < l->region_n; i++)
+		if (!strcmp(l->region[i].name, name))
+			return &l->region[i];
+	return NULL;
+}
+
+int layout_need(const struct layout *l, const char *name, const struct layout_region **out,
+		struct err *e)
+{
+	const struct layout_region *r = layout_find(l, name);
+
+	if (!r)
+		return err_set(e, ERR_STRUCTURE, "layout %s has no %s", l->id, name);
+	*out = r;
+	return 0;
+}
+
+const struct layout_region *layout_first(const struct layout *l, enum region_kind kind, size_t *i)
+{
+	while (*i < l->region_n) {
+		const struct layout_region *r = &l->region[(*i)++];
+		if (r->kind == kind)
+			return r;
+	}
+	return NULL;
+}
+
+bool layout_backed(const struct layout_region *r)
+{
+	return !r->parent && r->size &&
+	       (r->kind == REGION_RAM || r->kind == REGION_RESERVED_RAM ||
+		r->kind == REGION_FIRMWARE);
+}
+
+uint64_t layout_backed_bytes(const struct layout *l)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < l->region_n; i++)
+		if (layout_backed(&l->region[i]))
+			sum += l->region[i].size;
+	return sum;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to src/snapshot/: an open snapshot and its index. */
+#ifndef SNAPSHOT_INDEX_H
+#define SNAPSHOT_INDEX_H
+
+#include "snapshot/format.h"
+#include "snapshot/geometry.h"
+
+struct leaf {
+	uint64_t number;
+	uint64_t chunk; /* number of the first */
+	uint32_t n;	/* entries */
+	struct entry entry[SNAP_LEAF_CHUNKS];
+	uint32_t first[SNAP_LEAF_CHUNKS]; /* chunk of the leaf that an entry begins with */
+	uint8_t frame[LEAF_BYTES_MAX];	  /* as it was read */
+};
+
+struct snap {
+	const struct io_src *src;
+	struct snap_info info;
+	struct snap_manifest manifest;
+	struct footer footer;
+	struct geometry g;
+	struct root root;
+	uint8_t *root_frame; /* checked by root_check_() */
+
+	/* What snap_read_ram() used last. */
+	struct leaf *leaf; /* NULL before the first use */
+	uint8_t *chunk, *stored;
+	uint64_t chunk_number;
+	bool leaf_valid, chunk_valid;
+	struct ZSTD_DCtx_s *zstd;
+};
+
+/* Every entry: kinds, and that leaves and zero frames follow each other up to the root. */
+int root_check_(const struct snap *s, struct err *e);
+
+/* Entry @leaf of a checked root. */
+struct entry root_entry_(const struct snap *s, uint64_t leaf);
+
+/* Where the RAM frames of @leaf begin. */
+uint64_t root_span_start_(const struct snap *s, uint64_t leaf);
+
+/* One leaf, digest first, its entries tiling the file from the leaf before. An all-zero one, which
+ * has no frame, is made up from the root. */
+int leaf_read_(const struct snap *s, uint64_t number, struct leaf *out, struct err *e);
+
+/* The entry that chunk @in_leaf of the leaf belongs to. */
+const struct entry *leaf_find_(const struct leaf *l, uint32_t in_leaf);
+
+/* @n bytes at @at, which must have @digest. */
+int read_checked_(const struct io_src *src, void *out, size_t n, uint64_t at,
+		  const uint8_t digest[static SHA256_BYTES], const char *what, struct err *e);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/commands.h"
+
+#include "arch/arch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void print_text(const struct host *h, const struct arch_speed *speed)
+{
+	printf("architecture  %s\nkernel        %s\nprocessor     %s\n", h->arch, h->kernel,
+	       h->cpu_model);
+	printf("vCPUs         up to %u in a VM\nmemory slots  %u\nphysical bits %u\n", h->vcpus,
+	       h->memslots, h->phys_bits);
+	printf("TSC           %u kHz%s\n", h->tsc_khz, h->tsc_scaling ? ", can be scaled" : "");
+	printf("userfaultfd   %s\n", h->userfaultfd ? "yes" : "no");
+	printf("kernel code   %u million instructions a second: %s\n", speed->kernel_mips,
+	       speed->native ? "runs on the processor"
+			     : "emulated, too slow to boot an operating system");
+	printf("capabilities ");
+	for (uint32_t i = 0; i < h->cap_n; i++)
+		if (h->cap[i].value)
+			printf(" %s", h->cap[i].name);
+	printf("\nabsent       ");
+	for (uint32_t i = 0; i < h->cap_n; i++)
+		if (!h->cap[i].value)
+			printf(" %s", h->cap[i].name);
+	putchar('\n');
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	bool json = false;
+	const struct option_spec spec[] = {
+		{0, "json", NULL, OPT_FLAG, &json, "print JSON"},
+	};
+	struct err e = ERR_INIT;
+	struct arch_speed speed;
+	int kvm_fd = -1;
+	int status = options_parse(self, spec, ARRAY_LEN(spec), argc, argv, 0, 0, NULL);
+
+	if (status >= 0)
+		return status;
+	struct host *h = calloc(1, sizeof *h);
+	int r = h ? arch_kvm_open(&kvm_fd, &e) : err_set(&e, ERR_NOMEM, "out of memory");
+	if (!r)
+		r = arch_host(kvm_fd, h, &e);
+	if (!r)
+		r = arch_host_speed(kvm_fd, &speed, &e);
+	if (r) {
+		status = fail(&e);
+	} else if (json) {
+		json_t *j = state_json(&host_desc, h);
+		json_object_set_new(j, "kernel_mips", json_integer(speed.kernel_mips));
+		json_object_set_new(j, "native", json_boolean(speed.native));
+		status = print_json(j);
+	} else {
+		print_text(h, &speed);
+		status = STATUS_DONE;
+	}
+	if (kvm_fd >= 0)
+		close(kvm_fd);
+	free(h);
+	return status;
+}
+
+const struct command cmd_host = {
+	"host", "[--json]", "what this host can carry, and how fast its KVM is", run};

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/backends.h"
+#include "vmm/commands.h"
+#include "vmm/disks.h"
+#include "vmm/process.h"
+#include "vmm/progress.h"
+#include "vmm/restore.h"
+#include "vmm/runtime.h"
+#include "vmm/verdict.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct options {
+	const char *file, *name, *console, *virtio_console, *clock, *overlays;
+	uint32_t threads;
+	struct option_list disk, net, serial;
+	bool detach, paused;
+};
+
+/* Everything that is open, so that one function closes it. */
+struct setup {
+	struct loop *loop;
+	int kvm_fd, listen_fd, file_fd;
+	struct io_src src;
+	struct snap *snap;
+	struct host *host;
+	struct findings *findings;
+	struct backends backends;
+};
+
+static int open_snapshot(const struct options *o, struct setup *s, struct err *e)
+{
+	s->file_fd = open(o->file, O_RDONLY | O_CLOEXEC);
+	int r = s->file_fd < 0 ? err_sys(e, ERR_IO, errno, "cannot open")
+			       : io_src_fd(&s->src, s->file_fd, e);
+
+	if (!r)
+		r = snap_open(&s->src, &s->snap, e);
+	if (r)
+		err_file(e, o->file);
+	return r;
+}
+
+/* Value of "ID=VALUE" among @list for @id, or NULL. */
+static const char *given(const struct option_list *list, const char *id)
+{
+	size_t n = strlen(id);
+
+	for (uint32_t i = 0; i < list->n; i++)
+		if (!strncmp(list->text[i], id, n) && list->text[i][n] == '=')
+			return list->text[i] + n + 1;
+	return NULL;
+}
+
+/* Each "ID=…" must name a device of this type, or somebody mistyped. */
+static int check_given(const struct option_list *list, const char *type, const struct machine *m,
+		       struct err *e)
+{
+	for (uint32_t i = 0; i < list->n; i++) {
+		bool found = false;
+		for (uint32_t d = 0; d < m->device_n; d++) {
+			size_t n = strlen(m->device[d].id);
+			found |= !strcmp(m->device[d].type, type) &&
+				 !strncmp(list->text[i], m->device[d].id, n) &&
+				 list->text[i][n] == '=';
+		}
+		if (!found)
+			return err_set(e, ERR_USAGE, "%s: the snapshot has no %s of that id",
+				       list->text[i], type);
+	}
+	return 0;
+}
+
+static int open_net(const struct options *o, struct setup *s, struct err *e)
+{
+	const struct machine *m = snap_machine(s->snap);
+	int r = check_given(&o->net, "virtio-net", m, e);
+
+	for (uint32_t i = 0; !r && i < m->device_n; i++) {
+		const struct machine_device *md = &m->device[i];
+		if (strcmp(md->type, "virtio-net"))
+			continue;
+		const char *tap = given(&o->net, md->id);
+		r = tap ? backends_tap(&s->backends, md->id, tap, e)
+			: err_set(e, ERR_USAGE, "network %s needs a TAP device (--net %s=NAME)",
+				  md->id, md->id);
+	}
+	return r;
+}
+
+/* Overlays are made last: nothing is left behind by a restore that could not be. */
+static int open_disks(const struct options *o, struct setup *s, struct err *e)
+{
+	const struct machine *m = snap_machine(s->snap);
+	int r = check_given(&o->disk, "virtio-blk", m, e);
+
+	for (uint32_t i = 0; !r && i < m->device_n; i++) {
+		const struct machine_device *md = &m->device[i];
+		if (!strcmp(md->type, "virtio-blk"))
+			r = disks_reopen(&s->backends, snap_manifest(s->snap), md,
+					 given(&o->disk, md->id), o->overlays, s->findings, e);
+	}
+	return r;
+}
+
+static int open_consoles(const struct options *o, struct setup *s, struct err *e)
+{
+	const struct machine *m = snap_machine(s->snap);
+	bool has_hvc = false;
+
+	for (uint32_t i = 0; i < m->device_n; i++)
+		has_hvc |= !strcmp(m->device[i].id, "hvc");
+	if (o->virtio_console && !has_hvc)
+		return err_set(e, ERR_USAGE, "the snapshot has no virtio console");
+	return backends_consoles(&s->backends, o->console, &o->serial, o->virtio_console, e);
+}
+
+static int prepare(struct options *o, struct setup *s, struct err *e)
+{
+	int r = open_snapshot(o, s, e);
+
+	if (!r && !o->name)
+		o->name = snap_identity(s->snap)->name;
+
+	s->host = calloc(1, sizeof *s->host);
+	s->findings = calloc(1, sizeof *s->findings);
+	if (!r && (!s->host || !s->findings))
+		r = err_set(e, ERR_NOMEM, "out of memory");
+	if (!r)
+		r = arch_kvm_open(&s->kvm_fd, e);
+	if (!r)
+		r = arch_host(s->kvm_fd, s->host, e);
+	if (!r)
+		r = verdict_snapshot(snap_manifest(s->snap), s->host, s->findings, e);
+	if (!r)
+		r = findings_error(s->findings, e);
+	if (!r)
+		r = runtime_listen(o->name, &s->listen_fd, e);
+	if (!r)
+		r = loop_new(&s->loop, e);
+	s->backends.loop = s->loop;
+	if (!r)
+		r = open_net(o, s, e);
+	if (!r)
+		r = open_consoles(o, s, e);
+	return r ? r : open_disks(o, s, e);
+}
+
+static int build_vm(const struct options *o, struct setup *s, struct vm **out, struct err *e)
+{
+	struct progress bar;
+	const struct restore_setup setup = {
+		.name = o->name,
+		.loop = s->loop,
+		.kvm_fd = s->kvm_fd,
+		.backend = s->backends.item,
+		.backend_n = s->backends.n,
+		.clock = strcmp(o->clock, "keep") ? RESTORE_ADVANCE : RESTORE_KEEP,
+		.threads = o->threads,
+		.progress = {progress_show, &bar, NULL},
+	};
+
+	progress_init(&bar, "restoring");
+	int r = restore_vm(s->snap, &setup, out, e);
+	progress_end(&bar);
+	if (r)
+		err_file(e, o->file);
+	return r;
+}
+
+static void close_all(struct setup *s)
+{
+	backends_close(&s->backends);
+	loop_free(s->loop);
+	snap_close(s->snap);
+	free(s->host);
+	free(s->findings);
+	/* The rest ends with the process. */
+}
+
+static int restore(struct options *o)
+{
+	struct setup s = {.kvm_fd = -1, .listen_fd = -1, .file_fd = -1};
+	struct process p = {.detach = o->detach, .paused = o->paused};
+	struct vm *vm = NULL;
+	struct err e = ERR_INIT;
+	int status;
+
+	close_range(3, ~0u, 0);
+	int r = process_detach(&p, &e);
+	if (!r)
+		r = prepare(o, &s, &e);
+	if (!r)
+		r = build_vm(o, &s, &vm, &e);
+	if (r)
+		disks_undo(&s.backends);
+	/* Tens of MiB of manifest and index at most, and the guest does not need them. */
+	snap_close(s.snap);
+	s.snap = NULL;
+	if (s.file_fd >= 0)
+		close(s.file_fd);
+	status = r ? fail(&e) : process_run(&p, vm, s.listen_fd);
+	vm_free(vm);
+	close_all(&s);
+	return status;
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	struct options o = {.clock = "advance"};
+	const struct option_spec spec[] = {
+		{'n', "name", "NAME", OPT_TEXT, &o.name, "another name than the saved one"},
+		{'d', "disk", "ID=FILE", OPT_LIST, &o.disk, "where a saved disk is now"},
+		{0, "overlays", "DIR", OPT_TEXT, &o.overlays,
+		 "where to put new overlays (beside the images)"},
+		{0, "net", "ID=TAP", OPT_LIST, &o.net, "TAP device of a network"},
+		{0, "console", "TARGET", OPT_TEXT, &o.console,
+		 "COM1: stdio, file:F, unix:F or none (stdio)"},
+		{0, "serial", "N=TARGET", OPT_LIST, &o.serial, "COM2 to COM4 likewise"},
+		{0, "virtio-console", "TARGET", OPT_TEXT, &o.virtio_console, "hvc0 likewise"},
+		{0, "clock", "HOW", OPT_TEXT, &o.clock,
+		 "advance: guest time has passed; keep: it stood still (advance)"},
+		{0, "threads", "N", OPT_COUNT, &o.threads, "threads that decompress, 1 to 16 (2)"},
+		{0, "detach", NULL, OPT_FLAG, &o.detach, "return once the guest runs"},
+		{0, "paused", NULL, OPT_FLAG, &o.paused, "wait for 'vmm resume'"},
+	};
+	struct err e = ERR_INIT;
+	int status = options_parse(self, spec, ARRAY_LEN(spec), argc, argv, 1, 1, &o.file);
+
+	if (status >= 0)
+		return status;
+	if (!o.console)
+		o.console = o.detach ? "none" : "stdio";
+	if (strcmp(o.clock, "advance") && strcmp(o.clock, "keep"))
+		err_set(&e, ERR_USAGE, "--clock %s: advance or keep", o.clock);
+	else if (o.detach && !strcmp(o.console, "stdio"))
+		err_set(&e, ERR_USAGE, "restore: --detach and --console stdio do not go together");
+	return e.code ? fail(&e) : restore(&o);
+}
+
+const struct command cmd_restore = {"restore", "FILE [options]",
+				    "go on from a snapshot", run};

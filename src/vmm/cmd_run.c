@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/backends.h"
+#include "vmm/commands.h"
+#include "vmm/machine.h"
+#include "vmm/process.h"
+#include "vmm/runtime.h"
+
+#include "devices/virtio.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct options {
+	const char *name, *kernel, *initrd, *cmdline, *layout, *console, *virtio_console;
+	uint64_t memory;
+	uint32_t cpus, phys_bits;
+	struct option_list disk, net, serial;
+	bool debug_exit, allow_emulated, detach, paused;
+};
+
+/* Everything that is open, so that one function closes it. */
+struct setup {
+	struct loop *loop;
+	int kvm_fd, listen_fd, kernel_fd, initrd_fd;
+	struct io_src kernel_file, initrd_file;
+	struct arch_kernel *kernel;
+	struct layout *layout;
+	struct machine *machine;
+	struct backends backends;
+};
+
+static int open_file(const char *path, int *fd, struct io_src *src, struct err *e)
+{
+	*fd = open(path, O_RDONLY | O_CLOEXEC);
+	int r = *fd < 0 ? err_sys(e, ERR_IO, errno, "cannot open") : io_src_fd(src, *fd, e);
+
+	if (r)
+		err_file(e, path);
+	return r;
+}
+
+static int open_kernel(const struct options *o, struct setup *s, struct err *e)
+{
+	int r = open_file(o->kernel, &s->kernel_fd, &s->kernel_file, e);
+
+	if (!r && o->initrd)
+		r = open_file(o->initrd, &s->initrd_fd, &s->initrd_file, e);
+	if (r)
+		return r;
+	r = arch_kernel_open(&s->kernel_file, o->initrd ? &s->initrd_file : NULL, o->cmdline,
+			     &s->kernel, e);
+	if (r)
+		err_file(e, o->kernel);
+	return r;
+}
+
+/* An operating system would take hours, or hang: better said now. */
+static int check_speed(const struct options *o, struct setup *s, struct err *e)
+{
+	struct arch_speed speed;
+
+	if (o->allow_emulated)
+		return 0;
+	int r = arch_host_speed(s->kvm_fd, &speed, e);
+	if (r || speed.native)
+		return r;
+	return err_set(e, ERR_INCOMPATIBLE,
+		       "this host's KVM emulates kernel code (%u million instructions a second): an "
+		       "operating system will not boot (--allow-emulated tries it all the same)",
+		       speed.kernel_mips);
+}
+
+static int build_layout(const struct options *o, struct setup *s, struct err *e)
+{
+	const struct layout_def *def = layout_def_find(o->layout);
+	struct layout_params p;
+
+	if (!def)
+		return err_set(e, ERR_NAME, "no layout %s (vmm layout list)", o->layout);
+	layout_params_init(&p, o->memory);
+	p.vcpus = o->cpus;
+	if (o->phys_bits)
+		p.phys_bits = o->phys_bits > UINT8_MAX ? UINT8_MAX : (uint8_t)o->phys_bits;
+	int r = arch_kernel_params(s->kernel, def, &p, e);
+	return r ? r : layout_build(def, &p, s->layout, e);
+}
+
+static const char *key(const char *text, const char *name, const char *fallback, char *buf,
+		       size_t size)
+{
+	const char *v = options_key(text, name, buf, size);
+
+	return v ? v : fallback;
+}
+
+static int add_disk(const char *text, uint32_t i, struct setup *s, struct err *e)
+{
+	static const char *const keys[] = {"path", "id", "ro", NULL};
+	char path[1024], id[64], fallback[16];
+	struct machine_device md;
+	struct disk *disk;
+	bool read_only = options_key(text, "ro", path, sizeof path);
+	int r = 0;
+
+	if (!options_key(text, "path", path, sizeof path))
+		r = err_set(e, ERR_USAGE, "--disk %s: path=FILE is missing", text);
+	if (!r)
+		r = options_check_keys(text, keys, e);
+	if (r)
+		return r;
+	snprintf(fallback, sizeof fallback, "disk%u", i);
+	const char *name = key(text, "id", fallback, id, sizeof id);
+	r = backends_disk(&s->backends, name, path, read_only, &disk, e);
+	if (r)
+		return r;
+	virtio_blk_describe(&md, name, disk_bytes(disk) / 512, read_only);
+	return machine_add(s->machine, &md, e);
+}
+
+/* Locally administered, and the same for the same VM and device. */
+static void default_mac(const char *vm, const char *id, uint8_t mac[static 6])
+{
+	struct sha256 *h = sha256_new();
+	uint8_t digest[SHA256_BYTES];
+
+	sha256_add(h, vm, strlen(vm) + 1);
+	sha256_add(h, id, strlen(id));
+	sha256_end(h, digest);
+	memcpy(mac, digest, 6);
+	mac[0] = (mac[0] & 0xfc) | 2;
+}
+
+static int parse_mac(const char *text, uint8_t mac[static 6], struct err *e)
+{
+	unsigned b[6];
+	char end;
+
+	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
+		   &end) != 6 ||
+	    b[0] & 1)
+		return err_set(e, ERR_USAGE, "mac=%s: six bytes like 02:00:00:00:00:01, the first even",
+			       text);
+	for (int i = 0; i < 6; i++)
+		mac[i] = (uint8_t)b[i];
+	return 0;
+}
+
+static int add_net(const char *vm, const char *text, uint32_t i, struct setup *s, struct err *e)
+{
+	static const char *const keys[] = {"tap", "id", "mac", NULL};
+	char tap[64], id[64], mac_text[64], fallback[16];
+	uint8_t mac[6];
+	struct machine_device md;
+	int r = 0;
+
+	if (!options_key(text, "tap", tap, sizeof tap))
+		r = err_set(e, ERR_USAGE, "--net %s: tap=NAME is missing", text);
+	if (!r)
+		r = options_check_keys(text, keys, e);
+	snprintf(fallback, sizeof fallback, "net%u", i);
+	const char *name = key(text, "id", fallback, id, sizeof id);
+	default_mac(vm, name, mac);
+	if (!r && options_key(text, "mac", mac_text, sizeof mac_text))
+		r = parse_mac(mac_text, mac, e);
+	if (!r)
+		r = backends_tap(&s->backends, name, tap, e);
+	if (r)
+		return r;
+	virtio_net_describe(&md, name, mac);
+	return machine_add(s->machine, &md, e);
+}
+
+static int build_machine(const struct options *o, struct setup *s, struct err *e)
+{
+	struct machine_device md;
+	int r = machine_begin(s->layout, o->debug_exit, s->machine, e);
+
+	for (uint32_t i = 0; !r && i < o->disk.n; i++)
+		r = add_disk(o->disk.text[i], i, s, e);
+	for (uint32_t i = 0; !r && i < o->net.n; i++)
+		r = add_net(o->name, o->net.text[i], i, s, e);
+	if (!r) {
+		virtio_rng_describe(&md, "rng");
+		r = machine_add(s->machine, &md, e);
+	}
+	if (!r && o->virtio_console) {
+		virtio_console_describe(&md, "hvc");
+		r = machine_add(s->machine, &md, e);
+	}
+	if (!r)
+		r = backends_consoles(&s->backends, o->console, &o->serial, o->virtio_console, e);
+	return r ? r : machine_finish(s->layout, s->machine, e);
+}
+
+static int prepare(const struct options *o, struct setup *s, struct err *e)
+{
+	int r = runtime_check_name(o->name, e);
+
+	s->layout = calloc(1, sizeof *s->layout);
+	s->machine = calloc(1, sizeof *s->machine);
+	if (!r && (!s->layout || !s->machine))
+		r = err_set(e, ERR_NOMEM, "out of memory");
+	if (!r)
+		r = arch_kvm_open(&s->kvm_fd, e);
+	if (!r)
+		r = open_kernel(o, s, e);
+	if (!r)
+		r = check_speed(o, s, e);
+	if (!r)
+		r = build_layout(o, s, e);
+	if (!r)
+		r = runtime_listen(o->name, &s->listen_fd, e);
+	if (!r)
+		r = loop_new(&s->loop, e);
+	s->backends.loop = s->loop;
+	return r ? r : build_machine(o, s, e);
+}
+
+static int build_vm(const struct options *o, struct setup *s, struct vm **out, struct err *e)
+{
+	const struct vm_setup setup = {
+		.name = o->name,
+		.loop = s->loop,
+		.kvm_fd = s->kvm_fd,
+		.layout = s->layout,
+		.machine = s->machine,
+		.backend = s->backends.item,
+		.backend_n = s->backends.n,
+	};
+	int r = vm_new(&setup, out, e);
+
+	return r ? r : vm_boot(*out, s->kernel, e);
+}
+
+static void close_all(struct setup *s)
+{
+	backends_close(&s->backends);
+	loop_free(s->loop);
+	arch_kernel_free(s->kernel);
+	free(s->layout);
+	free(s->machine);
+	/* The rest ends with the process. */
+}
+
+static int run_vm(const struct options *o)
+{
+	struct setup s = {.kvm_fd = -1, .listen_fd = -1, .kernel_fd = -1, .initrd_fd = -1};
+	struct process p = {.detach = o->detach, .paused = o->paused};
+	struct vm *vm = NULL;
+	struct err e = ERR_INIT;
+	int status;
+
+	/* Whatever was inherited is not meant for a guest's VMM. */
+	close_range(3, ~0u, 0);
+	int r = process_detach(&p, &e);
+	if (!r)
+		r = prepare(o, &s, &e);
+	if (!r)
+		r = build_vm(o, &s, &vm, &e);
+	status = r ? fail(&e) : process_run(&p, vm, s.listen_fd);
+	vm_free(vm);
+	close_all(&s);
+	return status;
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	struct options o = {
+		.cmdline = "",
+		.layout = "x86_64/linux",
+		.memory = 512 * MIB,
+		.cpus = 1,
+	};
+	const struct option_spec spec[] = {
+		{'n', "name", "NAME", OPT_TEXT, &o.name, "how other commands call it"},
+		{'k', "kernel", "FILE", OPT_TEXT, &o.kernel, "bzImage or ELF kernel"},
+		{'i', "initrd", "FILE", OPT_TEXT, &o.initrd, "initial RAM disk"},
+		{'c', "cmdline", "TEXT", OPT_TEXT, &o.cmdline, "kernel command line"},
+		{'m', "memory", "SIZE", OPT_SIZE, &o.memory, "RAM, in steps of 2M (512M)"},
+		{0, "cpus", "N", OPT_COUNT, &o.cpus, "virtual CPUs, 1 to 16 (1)"},
+		{0, "layout", "ID", OPT_TEXT, &o.layout, "memory map (x86_64/linux)"},
+		{0, "phys-bits", "N", OPT_COUNT, &o.phys_bits, "physical address bits (40)"},
+		{'d', "disk", "DISK", OPT_LIST, &o.disk, "path=FILE[,id=ID][,ro]; repeatable"},
+		{0, "net", "NET", OPT_LIST, &o.net, "tap=NAME[,id=ID][,mac=MAC]; repeatable"},
+		{0, "console", "TARGET", OPT_TEXT, &o.console,
+		 "COM1: stdio, file:F, unix:F or none (stdio)"},
+		{0, "serial", "N=TARGET", OPT_LIST, &o.serial, "COM2 to COM4 likewise"},
+		{0, "virtio-console", "TARGET", OPT_TEXT, &o.virtio_console,
+		 "add /dev/hvc0, likewise"},
+		{0, "debug-exit", NULL, OPT_FLAG, &o.debug_exit, "offer the isa-debug-exit port"},
+		{0, "allow-emulated", NULL, OPT_FLAG, &o.allow_emulated,
+		 "even if KVM emulates kernel code"},
+		{0, "detach", NULL, OPT_FLAG, &o.detach, "return once the guest runs"},
+		{0, "paused", NULL, OPT_FLAG, &o.paused, "wait for 'vmm resume' to start"},
+	};
+	struct err e = ERR_INIT;
+	int status = options_parse(self, spec, ARRAY_LEN(spec), argc, argv, 0, 0, NULL);
+
+	if (status >= 0)
+		return status;
+	if (!o.console)
+		o.console = o.detach ? "none" : "stdio";
+	if (!o.name || !o.kernel)
+		err_set(&e, ERR_USAGE, "run: --name and --kernel are needed (vmm run --help)");
+	else if (o.detach && !strcmp(o.console, "stdio"))
+		err_set(&e, ERR_USAGE, "run: --detach and --console stdio do not go together");
+	return e.code ? fail(&e) : run_vm(&o);
+}
+
+const struct command cmd_run = {"run", "--name NAME --kernel FILE [options]",
+				"boot a virtual machine", run};

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to src/vmm/: the commands, one function each, and what several of them share. */
+#ifndef VMM_COMMANDS_H
+#define VMM_COMMANDS_H
+
+#include "vmm/options.h"
+
+#include <jansson.h>
+
+extern const struct command cmd_run, cmd_snapshot, cmd_restore, cmd_check, cmd_pause, cmd_resume,
+	cmd_stop, cmd_status, cmd_list, cmd_layout, cmd_host, cmd_disk;
+
+/** print_json() - indented, with a newline; @j: taken over. Returns STATUS_DONE, or STATUS_FAILED. */
+int print_json(json_t *j);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtual machine, put together: layout, memory, vCPUs, devices, and what is done with all of
+ * them at once.
+ *
+ * Prefix: vm_. Threads: the event loop's, unless it says otherwise.
+ */
+#ifndef VMM_VM_H
+#define VMM_VM_H
+
+#include "arch/arch.h"
+#include "base/loop.h"
+#include "devices/clock.h"
+#include "devices/device.h"
+#include "devices/disk.h"
+#include "state/snapshot.h"
+#include "vmm/console.h"
+#include "vmm/vcpus.h"
+
+/* What stands behind a device on this host. All owned by whoever set it up, and outlives the VM. */
+struct vm_backend {
+	char id[DEVICE_ID_MAX + 1]; /* of the device in the machine description */
+	struct disk *disk;
+	bool new_overlay; /* the disk's topmost image was made for this VM */
+	struct console *console;
+	int tap_fd;
+};
+
+#define VM_BACKENDS_MAX MACHINE_DEVICES_MAX
+
+/* Interrupt lines that several devices share: high while one of them drives it high. */
+#define VM_LINES 256
+struct vm_irq {
+	struct irq_host host; /* first: devices hand it back */
+	struct vm *vm;
+	pthread_mutex_t lock;
+	uint64_t sources[VM_LINES]; /* a bit for each device that drives the line high */
+};
+
+enum vm_end { VM_ENDS_NOT, VM_ENDED_BY_GUEST, VM_ENDED_BY_USER, VM_ENDED_BY_FAILURE };
+
+struct vm {
+	char name[MACHINE_NAME_MAX + 1];
+	char host_name[64 + 1]; /* asked for before the sandbox is entered */
+	struct host *host;	/* likewise; owned */
+	struct loop *loop;
+	int kvm_fd;
+	struct layout layout;
+	struct machine machine;
+	struct guest_mem mem;
+	struct arch_vm *arch;
+	struct arch_io io;
+	struct bus memory, ports;
+	struct vm_irq irq;
+	struct guest_clock clock;
+	struct pci_host *pci;
+	struct vm_backend backend[VM_BACKENDS_MAX];
+	uint32_t backend_n;
+	struct device *device[MACHINE_DEVICES_MAX]; /* in the order of the machine description */
+	uint32_t device_n;
+	struct vcpus vcpus;
+	bool vcpus_started;
+
+	/* As after power-on, for a reset. NULL kernel: a restored VM, which cannot boot again. */
+	const struct arch_kernel *kernel;
+	struct vm_state *power_on;
+
+	/* What vCPU threads and devices report, and the eventfd that tells the loop. */
+	struct device_events events;
+	int event_fd;
+	_Atomic int event;
+	_Atomic uint32_t event_value;
+	struct err failure;
+	pthread_mutex_t failure_lock;
+
+	bool held;   /* stopped for whatever reason */
+	bool paused; /* by the user */
+	enum vm_end end;
+	uint32_t exit_value; /* written to the debug-exit port, with VM_ENDED_BY_GUEST */
+	bool has_exit_value;
+	/* Called when held or paused changed, or the VM has ended. */
+	void (*changed)(void *arg);
+	void *changed_arg;
+};
+
+/* Everything that is not a device: what KVM holds. */
+struct vm_state {
+	struct clock clock;
+	uint32_t vcpu_n;
+	void *vcpu[ARCH_VCPUS_MAX]; /* records of arch_vcpu_state, owned */
+	void *irqchip;		    /* of arch_irqchip_state, owned */
+};
+
+int vm_state_new(uint32_t vcpus, struct vm_state **out, struct err *e) MUST_CHECK;
+void vm_state_free(struct vm_state *s);
+
+struct vm_setup {
+	const char *name;
+	struct loop *loop;
+	int kvm_fd;
+	const struct layout *layout;
+	const struct machine *machine;
+	const struct vm_backend *backend;
+	uint32_t backend_n;
+	void **vcpu_state; /* saved ones, for their CPUID; NULL for a new machine */
+};
+
+/** vm_new() - memory, vCPUs and devices; nothing runs. Everything in @s but backends is copied. */
+int vm_new(const struct vm_setup *s, struct vm **out, struct err *e) MUST_CHECK;
+void vm_free(struct vm *vm);
+
+/** vm_boot() - to the first instruction of @k, which is kept for resets. */
+int vm_boot(struct vm *vm, const struct arch_kernel *k, struct err *e) MUST_CHECK;
+
+/** vm_start() - make the vCPUs' threads; nothing runs before vm_go(). */
+int vm_start(struct vm *vm, struct err *e) MUST_CHECK;
+
+/** vm_hold() - stop vCPUs, then devices: afterwards nothing changes any more. vm_go() undoes it. */
+void vm_hold(struct vm *vm);
+void vm_go(struct vm *vm);
+
+/** vm_pause(), vm_resume() - by the user's wish. -ERR_WRONG_STATE when it is so already. */
+int vm_pause(struct vm *vm, struct err *e) MUST_CHECK;
+int vm_resume(struct vm *vm, struct err *e) MUST_CHECK;
+
+/** vm_power_button() - ask the guest to shut down. */
+void vm_power_button(struct vm *vm);
+/** vm_end() - stop for good and leave the loop. */
+void vm_end(struct vm *vm, enum vm_end how);
+
+/** vm_capture() - state of vCPUs and interrupt controllers, and every device's st brought up to
+ * date. The VM is held. */
+int vm_capture(struct vm *vm, struct vm_state *out, struct err *e) MUST_CHECK;
+
+/**
+ * vm_check() - would these records do for this machine? Pure.
+ * @device_state: for each device of the machine description its record
+ */
+int vm_check(const struct vm *vm, const struct vm_state *state, const void *const *device_state,
+	     struct err *e) MUST_CHECK;
+
+/** vm_apply() - the opposite of vm_capture(): records that were checked, with memory loaded. */
+int vm_apply(struct vm *vm, const struct vm_state *state, const void *const *device_state,
+	     uint64_t elapsed_ns, struct err *e) MUST_CHECK;
+
+/* Private to src/vmm/: vm_devices.c makes the devices of the machine description. */
+int vm_add_devices_(struct vm *vm, struct err *e);
+void vm_irq_init_(struct vm *vm);
+
+const struct vm_backend *vm_backend(const struct vm *vm, const char *id);
+
+#endif
