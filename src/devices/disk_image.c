@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -105,7 +106,10 @@ static int overlay_open(struct disk_layer *l, struct err *e)
 		return r;
 	l->bytes = l->head.bytes;
 	l->data_offset = l->head.data_offset;
-	l->bitmap = calloc(1, l->head.bitmap_bytes);
+	/* Mapped: only pages in use may cost memory, whatever the allocator does. */
+	void *bitmap = mmap(NULL, l->head.bitmap_bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	l->bitmap = bitmap == MAP_FAILED ? NULL : bitmap;
 	l->dirty = calloc(1, l->head.bitmap_bytes / DISK_BITMAP_PAGE);
 	if (!l->bitmap || !l->dirty)
 		return err_set(e, ERR_NOMEM, "out of memory");
@@ -127,7 +131,8 @@ int disk_layer_open_(struct disk_layer *l, const struct disk_image_fd *img, stru
 
 void disk_layer_fini_(struct disk_layer *l)
 {
-	free(l->bitmap);
+	if (l->bitmap)
+		munmap(l->bitmap, l->head.bitmap_bytes);
 	free(l->dirty);
 	l->bitmap = l->dirty = NULL;
 }
