@@ -8,7 +8,7 @@
 
 #include "state/state.h"
 
-#define DISK_CHAIN_MAX 16   /* images of a disk: overlays and the raw one under them */
+#define DISK_CHAIN_MAX 64   /* images of a disk: overlays and the raw one under them */
 #define DISK_PATH_MAX  1024 /* bytes of an image's path */
 
 enum disk_format { DISK_RAW, DISK_OVERLAY };

@@ -198,7 +198,7 @@ static void test_depth(void **state)
 	close(img.fd);
 	chain.n++;
 	disk_chain_close(&chain);
-	FAILS(disk_chain_open("more.vmdisk", true, &chain, e), ERR_LIMIT, "16 images");
+	FAILS(disk_chain_open("more.vmdisk", true, &chain, e), ERR_LIMIT, "64 images");
 }
 
 static void test_loop(void **state)

@@ -228,7 +228,7 @@ static void saving_and_loading_can_be_cancelled(void **unused)
 	io_src_mem(&src, file.data, file.len);
 	assert_int_equal(snap_open(&src, &s, &e), 0);
 	struct snap_load_opts o = {
-	    .threads = 3, .progress = {.fn = cancel_at_half, .arg = &cancel, .cancel = &cancel}};
+	    .threads = 1, .progress = {.fn = cancel_at_half, .arg = &cancel, .cancel = &cancel}};
 	assert_int_equal(snap_verify(s, &o, &e), -ERR_CANCELLED);
 	atomic_store(&cancel, false);
 	assert_int_equal(snap_verify(s, &o, &e), -ERR_CANCELLED);

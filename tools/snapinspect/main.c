@@ -56,8 +56,6 @@ static int exit_status(int r)
 	case ERR_USAGE:
 	case ERR_NAME:
 		return EXIT_USAGE;
-	case ERR_VERSION:
-	case ERR_FEATURE:
 	case ERR_INCOMPATIBLE:
 		return EXIT_INCOMPATIBLE;
 	}
