@@ -140,8 +140,16 @@ int runtime_connect(const char *name, int *fd, struct err *e)
 	if (r)
 		return r;
 	r = try_connect(&a, fd);
-	if (r == -ECONNREFUSED)
-		unlink(a.sun_path);
+	if (r == -ECONNREFUSED) {
+		/* Left behind, or of a VM that is about to listen: with the lock, only the former. */
+		int lock = lock_directory(e);
+		if (lock < 0)
+			return lock;
+		r = try_connect(&a, fd);
+		if (r == -ECONNREFUSED)
+			unlink(a.sun_path);
+		close(lock);
+	}
 	if (r == -ECONNREFUSED || r == -ENOENT)
 		return err_set(e, ERR_NAME, "no VM named %s is running", name);
 	if (r)

@@ -5,12 +5,13 @@
 usage: test_control.py BUILD
 """
 
+import fcntl
 import json
-import subprocess
 import os
 import signal
 import socket
 import stat
+import subprocess
 import time
 
 from lib import RING3, VMM, WORK, Case, Control, Vm, main, wait_for
@@ -271,6 +272,27 @@ class Lifecycle(Case):
         self.start("a", ENDLESS).kill()
         self.assertEqual(json.loads(self.vmm("list", "--json")), [])
         self.assertEqual(os.listdir(self.runtime), [])
+
+    def test_socket_of_a_vm_that_starts(self):
+        """Bound but not listened at yet: nobody may take it for one that was left behind."""
+        os.makedirs(self.runtime, exist_ok=True)
+        directory = os.open(self.runtime, os.O_RDONLY | os.O_DIRECTORY)
+        self.addCleanup(os.close, directory)
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(f"{self.runtime}/a.sock")
+            p = subprocess.Popen([VMM, "status", "a"], env=self.env, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE)
+            self.addCleanup(p.communicate)
+            self.addCleanup(p.kill)
+            with self.assertRaises(subprocess.TimeoutExpired):
+                p.wait(0.5)
+            s.listen()
+            fcntl.flock(directory, fcntl.LOCK_UN)
+            s.settimeout(30)
+            s.accept()[0].close()  # it comes, and the socket is still there
+        self.assertTrue(os.path.exists(f"{self.runtime}/a.sock"))
+        os.unlink(f"{self.runtime}/a.sock")
 
     def test_stranger_at_the_socket(self):
         os.mkdir(self.runtime)

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INCOMPATIBLE = 3 };
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct command {
 	const char *name, *operands, *summary;
@@ -38,7 +38,7 @@ static void print_help(const struct command *c, FILE *out)
 		fprintf(out, "  %-8s %-10s %s\n", commands[i].name, commands[i].operands,
 			commands[i].summary);
 	fputs("\n  --json     for programs\n  --help     of a command as well\n"
-	      "  --version\n\nexit status: 0 done, 1 failed, 2 usage, 3 incompatible\n",
+	      "  --version\n\nexit status: 0 done, 1 failed, 2 usage\n",
 	      out);
 }
 
@@ -50,16 +50,7 @@ static int usage(const char *what, const char *arg)
 
 static int exit_status(int r)
 {
-	switch (-r) {
-	case 0:
-		return EXIT_DONE;
-	case ERR_USAGE:
-	case ERR_NAME:
-		return EXIT_USAGE;
-	case ERR_INCOMPATIBLE:
-		return EXIT_INCOMPATIBLE;
-	}
-	return EXIT_FAILED;
+	return r == -ERR_USAGE || r == -ERR_NAME ? EXIT_USAGE : EXIT_FAILED;
 }
 
 static int run_on_file(const struct command *c, struct inspect_args *a, struct err *e)
