@@ -141,7 +141,8 @@ int runtime_connect(const char *name, int *fd, struct err *e)
 		return r;
 	r = try_connect(&a, fd);
 	if (r == -ECONNREFUSED) {
-		/* Left behind, or of a VM that is about to listen: with the lock, only the former. */
+		/* Left behind, or of a VM that is about to listen: with the lock, only the former.
+		 */
 		int lock = lock_directory(e);
 		if (lock < 0)
 			return lock;
