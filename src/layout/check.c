@@ -16,7 +16,7 @@ static int check_place(const struct layout *l, const struct layout_region *r, st
 	if (!num_inside(r->start, r->size, 0, limit))
 		return err_set(e, ERR_RANGE, "%s reaches past the address limit 0x%" PRIx64, r->name,
 			       limit);
-	if (layout_backed(r) && (r->start % PAGE || r->size % PAGE))
+	if (layout_backed(l, r) && (r->start % PAGE || r->size % PAGE))
 		return err_set(e, ERR_STRUCTURE, "%s is backed but not page-aligned", r->name);
 	return 0;
 }

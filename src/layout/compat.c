@@ -118,7 +118,7 @@ void compat_host(const struct layout *saved, const struct host *saved_host,
 		return;
 	}
 	for (uint32_t i = 0; i < saved->region_n; i++)
-		slots += layout_backed(&saved->region[i]);
+		slots += layout_backed(saved, &saved->region[i]);
 	if (saved->params.phys_bits > host->phys_bits)
 		add_u64(out, "H002", "physical address bits", saved->params.phys_bits,
 			host->phys_bits, "the guest may use addresses that this host cannot map",

@@ -11,7 +11,7 @@ int mem_init(struct guest_mem *m, const struct layout *l, struct err *e)
 	*m = (struct guest_mem){.fd = -1};
 	for (uint32_t i = 0; i < l->region_n; i++) {
 		const struct layout_region *r = &l->region[i];
-		if (!layout_backed(r))
+		if (!layout_backed(l, r))
 			continue;
 		m->slot[m->slot_n++] = (struct mem_slot){gpa(r->start), r->size, m->size};
 		m->size += r->size;
