@@ -85,6 +85,18 @@ const struct layout_region *layout_first(const struct layout *l, enum region_kin
 	return NULL;
 }
 
+const struct layout_region *layout_window(const struct layout *l, bool highest)
+{
+	const struct layout_region *found = NULL;
+	size_t i = 0;
+
+	/* Regions ascend. */
+	for (const struct layout_region *r; (r = layout_first(l, REGION_WINDOW, &i));)
+		if (highest || (!found && r->size <= 4 * GIB && r->start <= 4 * GIB - r->size))
+			found = r;
+	return found;
+}
+
 static bool backed_kind(const struct layout_region *r)
 {
 	return r->kind == REGION_RAM || r->kind == REGION_RESERVED_RAM ||

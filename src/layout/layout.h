@@ -49,7 +49,8 @@ int layout_build(const struct layout_def *def, const struct layout_params *p, st
  * layout_check() - invariants of any layout, whoever made it
  * Trust: @l may come from a file. Names unique; no overlap but declared nesting; parents precede
  * children and hold them; nothing past the address limit; backed regions page-aligned, with the
- * parameter's RAM bytes in all. Returns 0 or -ERR_STRUCTURE, -ERR_RANGE, -ERR_DUPLICATE naming the region.
+ * parameter's RAM bytes in all. Returns 0 or -ERR_STRUCTURE with the rule (layout/rules.h) and the
+ * region, -ERR_NOMEM.
  */
 int layout_check(const struct layout *l, struct err *e) MUST_CHECK;
 
@@ -66,6 +67,10 @@ int layout_need(const struct layout *l, const char *name, const struct layout_re
 
 /** layout_first() - first region of @kind at or after number @*i, which is advanced past it. */
 const struct layout_region *layout_first(const struct layout *l, enum region_kind kind, size_t *i);
+
+/** layout_window() - from which window BARs are given: the highest, or the lowest, which ends below
+ * 4 GiB. NULL when there is none. */
+const struct layout_region *layout_window(const struct layout *l, bool highest);
 
 /** layout_backed() - true for a region that guest memory stands behind and that is not part of
  * another such. Those, in order, are the RAM stream of a snapshot and the memory slots of KVM. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/verdict.h"
+#include "snapshot/verdict.h"
 
 #include "state/disk.h"
 
@@ -13,11 +13,15 @@ static void note_missing_disks(const struct snap_manifest *m, const struct machi
 		const struct machine_device *d = &machine->device[i];
 		if (!strcmp(d->type, "virtio-blk") &&
 		    !snap_manifest_find(m, &disk_state_desc, d->id))
-			findings_add(out, "D003", FINDING_WARNING, d->id, "left out", "",
-				     "the snapshot has the guest's memory without the disk of the "
-				     "same moment, and nobody can tell whether an image fits it",
-				     "restore only onto an image that has not changed since");
+			findings_add(out, RULE_D003, d->id, "left out", "");
 	}
+}
+
+void verdict_disks_unseen(const struct snap_manifest *m, struct findings *out)
+{
+	for (uint32_t i = 0; i < m->n; i++)
+		if (m->item[i].desc == &disk_state_desc)
+			findings_add(out, RULE_D057, m->item[i].id, "", "not compared");
 }
 
 int verdict_snapshot(const struct snap_manifest *m, const struct host *host, struct findings *out,
@@ -31,10 +35,13 @@ int verdict_snapshot(const struct snap_manifest *m, const struct host *host, str
 	if (!l || !machine || !saved_host)
 		return err_set(e, ERR_MISSING, "the snapshot has no layout, machine or host");
 	compat_layout(l, out);
-	compat_machine(machine, out);
+	compat_machine(l, machine, out);
 	note_missing_disks(m, machine, out);
-	compat_host(l, saved_host, host, out);
-	if (vcpu)
+	if (!host)
+		findings_add(out, RULE_H010, "host", saved_host->cpu_model, "not compared");
+	else if (compat_host(l, saved_host, host, out) && vcpu)
 		compat_x86_vcpu(vcpu, host, out);
+	else if (!vcpu)
+		findings_add(out, RULE_C011, "processor", saved_host->arch, "not compared");
 	return 0;
 }
