@@ -2,6 +2,7 @@
 #include "vmm/commands.h"
 
 #include "layout/layout.h"
+#include "layout/picture.h"
 #include "layout/print.h"
 
 #include <stdio.h>
@@ -26,7 +27,28 @@ static int list(bool json)
 	return STATUS_DONE;
 }
 
-static int show(const char *id, const struct layout_params *p, bool json)
+enum form { FORM_TEXT, FORM_JSON, FORM_SVG, FORM_HTML };
+
+static int print(const struct layout *l, enum form form)
+{
+	const struct picture_map map = {l, l->id};
+
+	switch (form) {
+	case FORM_JSON:
+		return print_json(layout_json(l));
+	case FORM_SVG:
+		picture_svg(&map, NULL, stdout);
+		break;
+	case FORM_HTML:
+		picture_html(&map, NULL, stdout);
+		break;
+	default:
+		layout_print_text(l, stdout);
+	}
+	return STATUS_DONE;
+}
+
+static int show(const char *id, const struct layout_params *p, enum form form)
 {
 	struct err e = ERR_INIT;
 	const struct layout_def *def = layout_def_find(id);
@@ -34,25 +56,21 @@ static int show(const char *id, const struct layout_params *p, bool json)
 	int r = !l	? err_set(&e, ERR_NOMEM, "out of memory")
 		: !def	? err_set(&e, ERR_NAME, "no layout %s (vmm layout list)", id)
 			: layout_build(def, p, l, &e);
-	int status = STATUS_DONE;
+	int status = r ? fail(&e) : print(l, form);
 
-	if (r)
-		status = fail(&e);
-	else if (json)
-		status = print_json(layout_json(l));
-	else
-		layout_print_text(l, stdout);
 	free(l);
 	return status;
 }
 
 static int run(const struct command *self, int argc, char **argv)
 {
-	bool json = false;
+	bool json = false, svg = false, html = false;
 	uint64_t memory = 512 * MIB, kernel = 0, initrd = 0;
 	uint32_t cpus = 1, phys_bits = 0;
 	const struct option_spec spec[] = {
 		{0, "json", NULL, OPT_FLAG, &json, "print JSON"},
+		{0, "svg", NULL, OPT_FLAG, &svg, "of show: draw the map, as SVG"},
+		{0, "html", NULL, OPT_FLAG, &html, "the same as a page, with a table"},
 		{'m', "memory", "SIZE", OPT_SIZE, &memory, "RAM (512M)"},
 		{0, "cpus", "N", OPT_COUNT, &cpus, "virtual CPUs (1)"},
 		{0, "phys-bits", "N", OPT_COUNT, &phys_bits, "physical address bits (40)"},
@@ -65,10 +83,14 @@ static int run(const struct command *self, int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	if (!strcmp(words[0], "list") && !words[1])
+	struct err e = ERR_INIT;
+	if (json + svg + html > 1) {
+		err_set(&e, ERR_USAGE, "layout: one of --json, --svg and --html");
+		return fail(&e);
+	}
+	if (!strcmp(words[0], "list") && !words[1] && !svg && !html)
 		return list(json);
 	if (strcmp(words[0], "show") || !words[1]) {
-		struct err e = ERR_INIT;
 		err_set(&e, ERR_USAGE, "layout: list, or show ID (vmm layout --help)");
 		return fail(&e);
 	}
@@ -78,8 +100,12 @@ static int run(const struct command *self, int argc, char **argv)
 		p.phys_bits = phys_bits > UINT8_MAX ? UINT8_MAX : (uint8_t)phys_bits;
 	p.kernel_bytes = kernel;
 	p.initrd_bytes = initrd;
-	return show(words[1], &p, json);
+	return show(words[1], &p,
+		    json   ? FORM_JSON
+		    : svg  ? FORM_SVG
+		    : html ? FORM_HTML
+			   : FORM_TEXT);
 }
 
 const struct command cmd_layout = {
-	"layout", "list | show ID [options]", "the memory maps that machines are built from", run};
+	"layout", "list | show ID [--json|--svg|--html] [options]", "the memory maps that machines are built from", run};

@@ -15,6 +15,8 @@
 struct inspect_args {
 	bool json;
 	bool cddl; /* of schema */
+	bool svg, html;	     /* of map */
+	const char *against; /* of map: a second file */
 	int argc;  /* operands: the file first, where the command takes one */
 	char **argv;
 	struct snap *snap; /* opened by main(); NULL for commands without a file */
@@ -22,6 +24,7 @@ struct inspect_args {
 
 int cmd_info(const struct inspect_args *a, struct err *e);
 int cmd_layout(const struct inspect_args *a, struct err *e);
+int cmd_map(const struct inspect_args *a, struct err *e);
 int cmd_state(const struct inspect_args *a, struct err *e);
 int cmd_cpu(const struct inspect_args *a, struct err *e);
 int cmd_verify(const struct inspect_args *a, struct err *e);

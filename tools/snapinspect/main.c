@@ -20,6 +20,7 @@ struct command {
 static const struct command commands[] = {
     {"info", "FILE", "what the snapshot is of, and how it is stored", cmd_info, true, 1},
     {"layout", "FILE", "the guest's physical memory map", cmd_layout, true, 1},
+    {"map", "FILE", "the same; drawn with --svg or --html, --against FILE2", cmd_map, true, 1},
     {"state", "FILE [ID]", "every saved record, or those of one type or id", cmd_state, true, 2},
     {"cpu", "FILE", "the records of the vCPUs", cmd_cpu, true, 1},
     {"verify", "FILE", "check every byte of the file", cmd_verify, true, 1},
@@ -30,7 +31,10 @@ static void print_help(const struct command *c, FILE *out)
 {
 	if (c) {
 		fprintf(out, "usage: snapinspect %s %s%s\n\n%s\n", c->name,
-			c->file ? "[--json] " : "[--cddl|--markdown] ", c->operands, c->summary);
+			c->run == cmd_map ? "[--svg|--html [--against FILE2]] "
+			: c->file	  ? "[--json] "
+					  : "[--cddl|--markdown] ",
+			c->operands, c->summary);
 		return;
 	}
 	fputs("usage: snapinspect COMMAND [--json] FILE\n\n", out);
@@ -101,7 +105,9 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 	    {"json", no_argument, NULL, 'j'},	  {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, 'V'},  {"cddl", no_argument, NULL, 'c'},
-	    {"markdown", no_argument, NULL, 'm'}, {NULL, 0, NULL, 0},
+	    {"markdown", no_argument, NULL, 'm'}, {"svg", no_argument, NULL, 's'},
+	    {"html", no_argument, NULL, 'w'},	  {"against", required_argument, NULL, 'a'},
+	    {NULL, 0, NULL, 0},
 	};
 	struct inspect_args a = {0};
 	bool help = false, schema = false;
@@ -121,6 +127,15 @@ int main(int argc, char **argv)
 			break;
 		case 'm':
 			schema = true;
+			break;
+		case 's':
+			a.svg = true;
+			break;
+		case 'w':
+			a.html = true;
+			break;
+		case 'a':
+			a.against = optarg;
 			break;
 		case 'V':
 			puts("snapinspect " VMM_VERSION);
@@ -143,7 +158,8 @@ int main(int argc, char **argv)
 		return usage("no file given to ", c->name);
 	if (a.argc > c->max_operands)
 		return usage("too many operands for ", c->name);
-	if (c->file ? schema : a.json)
+	bool drawn = a.svg || a.html || a.against;
+	if ((c->file ? schema : a.json) || (drawn && c->run != cmd_map))
 		return usage("option does not go with ", c->name);
 	return run(c, &a);
 }
