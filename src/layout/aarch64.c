@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The maps of aarch64 guests. Rows in capitals and those in small letters that end in _addr or _base
- * carry the names of crosvm's published table: version 1 is that table, version 2 what crosvm moved
- * since. The rest is what a machine needs besides.
+ * The maps of aarch64 guests. Rows in capitals and those in small letters that end in _addr or
+ * _base carry the names of crosvm's published table: version 1 is that table, version 2 what crosvm
+ * moved since. The rest is what a machine needs besides.
  *
- * Interrupt lines are SPI numbers but where a note says PPI. Groups of rows that several definitions
- * have are written once; formats/layouts/ holds what each definition comes out as.
+ * Interrupt lines are SPI numbers but where a note says PPI. Groups of rows that several
+ * definitions have are written once; formats/layouts/ holds what each definition comes out as.
  */
 #include "layout/def.h"
 
@@ -148,15 +148,15 @@ static const struct layout_row bios_2[] = {
 /* 32 is the fewest that KVM makes a VM with, but RAM begins at 2 GiB; 52 the most there is. */
 #define DEF(NAME, ID, MORE, SUMMARY)                                                               \
 	const struct layout_def layout_aarch64_##NAME = {                                          \
-		.id = ID,                                                                          \
-		.summary = SUMMARY,                                                                \
-		.ram_bytes_min = 2 * HUGE,                                                         \
-		.vcpus_max = 16,                                                                   \
-		.phys_bits_min = 36,                                                               \
-		.phys_bits_max = 52,                                                               \
-		.takes = TAKES | MORE,                                                             \
-		.row = NAME,                                                                       \
-		.n_rows = ARRAY_LEN(NAME),                                                         \
+	    .id = ID,                                                                              \
+	    .summary = SUMMARY,                                                                    \
+	    .ram_bytes_min = 2 * HUGE,                                                             \
+	    .vcpus_max = 16,                                                                       \
+	    .phys_bits_min = 36,                                                                   \
+	    .phys_bits_max = 52,                                                                   \
+	    .takes = TAKES | MORE,                                                                 \
+	    .row = NAME,                                                                           \
+	    .n_rows = ARRAY_LEN(NAME),                                                             \
 	}
 
 DEF(linux_1, "aarch64/linux@1", TAKES_KERNEL, "aarch64, direct boot of a Linux kernel");

@@ -29,6 +29,22 @@ void layout_params_complete(const struct layout_def *def, struct layout_params *
 		p->gic_version = 3;
 }
 
+void layout_params_fit(const struct layout_def *def, struct layout_params *p)
+{
+	if (!(def->takes & TAKES_KERNEL))
+		p->kernel_bytes = p->initrd_bytes = 0;
+	if (!(def->takes & TAKES_FIRMWARE))
+		p->firmware_bytes = 0;
+	if (!(def->takes & TAKES_SWIOTLB))
+		p->swiotlb_bytes = 0;
+	if (!(def->takes & TAKES_PVM_FIRMWARE))
+		p->pvm_firmware_bytes = 0;
+	if (!(def->takes & TAKES_GIC))
+		p->gic_version = 0;
+	if (!(def->takes & TAKES_ITS))
+		p->gic_its = false;
+}
+
 /* A parameter that a definition has no row for would be lost without a word. */
 static int check_taken(const struct layout_def *def, const struct layout_params *p, struct err *e)
 {

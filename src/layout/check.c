@@ -3,11 +3,10 @@
 #include "layout/compat.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define PAGE	       4096
-#define PORT_LIMIT     0x10000
+#define PAGE		4096
+#define PORT_LIMIT	0x10000
 #define PHYS_BITS_LEAST 32
 #define PHYS_BITS_MOST	52
 
@@ -74,13 +73,15 @@ static void check_pairs(const struct layout *l, uint32_t i, struct findings *out
 			add(out, RULE_L015, r, "is not in order");
 		/* What reaches past the limit has been said, and its end may have wrapped. */
 		else if (same_space && q->parent == r->parent && r->size &&
-			 num_inside(q->start, q->size, 0, limit_of(l, q)) && region_end(q) > r->start)
+			 num_inside(q->start, q->size, 0, limit_of(l, q)) &&
+			 region_end(q) > r->start)
 			add(out, RULE_L010, r, "overlaps %s (0x%" PRIx64 " to 0x%" PRIx64 ")",
 			    q->name, q->start, region_end(q));
 	}
 }
 
-/* On a split below 1 MiB the reserved part between two pieces of RAM is part of the RAM size too. */
+/* On a split below 1 MiB the reserved part between two pieces of RAM is part of the RAM size too.
+ */
 static void check_ram(const struct layout *l, struct findings *out)
 {
 	uint64_t ram = 0, backed = 0;
@@ -100,12 +101,17 @@ static void check_ram(const struct layout *l, struct findings *out)
 	findings_add(out, RULE_L016, "RAM", saved, found);
 }
 
-bool layout_coherent(const struct layout *l)
+int layout_coherent(const struct layout *l, struct err *e)
 {
+	if (!l->region_n)
+		return err_set(e, ERR_STRUCTURE, "no regions");
+	if (l->params.phys_bits >= 64)
+		return err_set(e, ERR_STRUCTURE, "%u physical address bits", l->params.phys_bits);
 	for (uint32_t i = 0; i < l->region_n; i++)
 		if (l->region[i].parent > i)
-			return false;
-	return l->region_n && l->params.phys_bits < 64;
+			return err_set(e, ERR_STRUCTURE, "%s stands before the region it lies in",
+				       l->region[i].name);
+	return 0;
 }
 
 void layout_violations(const struct layout *l, struct findings *out)
@@ -113,9 +119,10 @@ void layout_violations(const struct layout *l, struct findings *out)
 	uint8_t bits = l->params.phys_bits;
 
 	if (bits < PHYS_BITS_LEAST || bits > PHYS_BITS_MOST) {
-		char saved[32];
+		char saved[8];
 		snprintf(saved, sizeof saved, "%u", bits);
-		findings_add(out, RULE_L017, "physical address bits", saved, "32 to 52 can be");
+		findings_add(out, RULE_L017, "address limit", saved,
+			     "physical address bits: 32 to 52");
 		return;
 	}
 	for (uint32_t i = 0; i < l->region_n; i++) {
@@ -128,16 +135,14 @@ void layout_violations(const struct layout *l, struct findings *out)
 
 int layout_check(const struct layout *l, struct err *e)
 {
-	if (!layout_coherent(l))
-		return err_set(e, ERR_STRUCTURE,
-			       "no regions, one before what it lies in, or too many address bits");
-	struct findings *f = calloc(1, sizeof *f);
-	if (!f)
-		return err_set(e, ERR_NOMEM, "out of memory");
-	layout_violations(l, f);
-	int r = f->n ? err_set(e, ERR_STRUCTURE, "%s %s: %s", f->item[0].rule->id,
-			       f->item[0].subject, f->item[0].found)
-		     : 0;
-	free(f);
+	int r = layout_coherent(l, e);
+
+	if (r)
+		return r;
+	struct findings f = {0};
+	layout_violations(l, &f);
+	if (f.n)
+		r = err_set(e, ERR_STRUCTURE, "%s %s %s", f.item[0].rule->id, f.item[0].subject,
+			    f.item[0].found);
 	return r;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Would a saved machine run here? Pure comparisons of records: what was saved against what this build
- * and a host can carry. Each rule has an id that never changes its meaning (layout/rules.h).
+ * Would a saved machine run here? Pure comparisons of records: what was saved against what this
+ * build and a host can carry. Each rule has an id that never changes its meaning (layout/rules.h).
  *
  * Prefixes: compat_, layout_. Trust: records may come from a file; layouts have passed
  * layout_coherent(). Any thread.
@@ -16,8 +16,8 @@
 #include "state/x86_vcpu.h"
 
 /** layout_coherent() - can it be read at all: parents precede their children, the address limit is
- * a number? What has not even that is no layout. */
-bool layout_coherent(const struct layout *l);
+ * a number? What has not even that is no layout: -ERR_STRUCTURE. */
+int layout_coherent(const struct layout *l, struct err *e) MUST_CHECK;
 
 /** layout_violations() - L01x: the invariants of any layout; see layout_check(). */
 void layout_violations(const struct layout *l, struct findings *out);
@@ -38,11 +38,11 @@ void compat_places(const struct layout *l, const struct machine *m, struct findi
 
 /** compat_host() - H rules: address bits, vCPUs, memory slots, pages, KVM capabilities. Returns
  * false when the architecture differs: nothing else was compared then. */
-bool compat_host(const struct layout *saved, const struct host *saved_host,
-		 const struct host *host, struct findings *out);
+bool compat_host(const struct layout *saved, const struct host *saved_host, const struct host *host,
+		 struct findings *out);
 
-/** compat_needed_cap() - KVM capabilities (names without KVM_CAP_) without which no machine of @arch
- * can be built; NULL after the last. */
+/** compat_needed_cap() - KVM capabilities (names without KVM_CAP_) without which no machine of
+ * @arch can be built; NULL after the last. */
 const char *compat_needed_cap(const char *arch, size_t i);
 
 /** compat_x86_vcpu() - C rules and H006: CPUID features, TSC, registers, XSAVE. All vCPUs of a

@@ -20,8 +20,8 @@
 #define NET_FEATURES                                                                               \
 	(RING_FEATURES | BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) |                   \
 	 BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6) |     \
-	 BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) |                               \
-	 BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_NET_F_STATUS))
+	 BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_MRG_RXBUF) | \
+	 BIT(VIRTIO_NET_F_STATUS))
 
 /* The models of this build with their newest version, and what a driver may have been set up for.
  * tests/devices/test_models.c compares it with what the models say of themselves. */
@@ -30,16 +30,16 @@ static const struct model {
 	uint16_t version, queues;
 	uint64_t features;
 } models[] = {
-	{"pci-host", 1, 0, 0},
-	{"uart", 1, 0, 0},
-	{"i8042", 1, 0, 0},
-	{"rtc", 1, 0, 0},
-	{"acpi-pm", 1, 0, 0},
-	{"debug-exit", 1, 0, 0},
-	{"virtio-blk", 1, 1, BLK_FEATURES},
-	{"virtio-net", 1, 2, NET_FEATURES},
-	{"virtio-rng", 1, 1, RING_FEATURES},
-	{"virtio-console", 1, 2, RING_FEATURES},
+    {"pci-host", 1, 0, 0},
+    {"uart", 1, 0, 0},
+    {"i8042", 1, 0, 0},
+    {"rtc", 1, 0, 0},
+    {"acpi-pm", 1, 0, 0},
+    {"debug-exit", 1, 0, 0},
+    {"virtio-blk", 1, 1, BLK_FEATURES},
+    {"virtio-net", 1, 2, NET_FEATURES},
+    {"virtio-rng", 1, 1, RING_FEATURES},
+    {"virtio-console", 1, 2, RING_FEATURES},
 };
 
 static const struct model *find_model(const char *type)

@@ -5,8 +5,9 @@
 #include <string.h>
 
 static const char *const x86_needed[] = {
-	"IRQCHIP", "PIT2",	  "PIT_STATE2", "IRQFD",    "IOEVENTFD",	   "XSAVE",	  "XCRS",
-	"VCPU_EVENTS", "DEBUGREGS", "MP_STATE",   "ADJUST_CLOCK", "IMMEDIATE_EXIT", "GET_TSC_KHZ",
+    "IRQCHIP",	    "PIT2",	      "PIT_STATE2",  "IRQFD",	  "IOEVENTFD",
+    "XSAVE",	    "XCRS",	      "VCPU_EVENTS", "DEBUGREGS", "MP_STATE",
+    "ADJUST_CLOCK", "IMMEDIATE_EXIT", "GET_TSC_KHZ",
 };
 
 const char *compat_needed_cap(const char *arch, size_t i)
@@ -57,8 +58,8 @@ static void compare_gic(const struct layout *l, const struct host *host, struct 
 		findings_add(out, RULE_H009, "interrupt translation service", "ITS", "absent");
 }
 
-bool compat_host(const struct layout *saved, const struct host *saved_host,
-		 const struct host *host, struct findings *out)
+bool compat_host(const struct layout *saved, const struct host *saved_host, const struct host *host,
+		 struct findings *out)
 {
 	uint64_t slots = 0;
 

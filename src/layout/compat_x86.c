@@ -61,8 +61,7 @@ static void compare_vendor(const struct x86_vcpu *saved, const struct host *host
 	}
 }
 
-static void compare_tsc(const struct x86_vcpu *saved, const struct host *host,
-			struct findings *out)
+static void compare_tsc(const struct x86_vcpu *saved, const struct host *host, struct findings *out)
 {
 	uint64_t a = saved->tsc_khz, b = host->tsc_khz, diff = a > b ? a - b : b - a;
 	char sa[32], sb[32];
@@ -143,9 +142,9 @@ static void compare_caps(const struct x86_vcpu *saved, const struct host *host,
 		bool needed;
 		const char *name, *what;
 	} caps[] = {
-		{saved->pdptrs_valid, "SREGS2", "page directory pointers of PAE paging"},
-		{saved->exception_has_payload, "EXCEPTION_PAYLOAD", "a pending exception"},
-		{saved->triple_fault_pending, "X86_TRIPLE_FAULT_EVENT", "a pending triple fault"},
+	    {saved->pdptrs_valid, "SREGS2", "page directory pointers of PAE paging"},
+	    {saved->exception_has_payload, "EXCEPTION_PAYLOAD", "a pending exception"},
+	    {saved->triple_fault_pending, "X86_TRIPLE_FAULT_EVENT", "a pending triple fault"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(caps); i++) {

@@ -5,37 +5,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- policies that need no file ---------------------------------------------------------------- */
+/* --- policies that need no file ----------------------------------------------------------------
+ */
 
-/* The levels of the x86-64 psABI, 3.1.1, with what every 64-bit processor and every KVM has (paging,
- * NX, x2APIC, kvmclock): what an operating system needs to boot. */
+/* The levels of the x86-64 psABI, 3.1.1, with what every 64-bit processor and every KVM has
+ * (paging, NX, x2APIC, kvmclock): what an operating system needs to boot. */
 struct builtin {
 	uint32_t function, index;
 	uint32_t eax, ebx, ecx, edx;
 };
 
-#define V2_1_ECX      0x00b82201 /* SSE3, SSSE3, CX16, SSE4.1, SSE4.2, x2APIC, POPCNT */
-#define V1_1_EDX      0x078bfbff /* FPU to SSE2 */
-#define V2_EXT_ECX    0x00000001 /* LAHF */
-#define V1_EXT_EDX    0x20100800 /* SYSCALL, NX, LM */
-#define KVM_FEATURES  0x0100000b /* clocks, and no delays for I/O */
-#define V3_1_ECX      (V2_1_ECX | 0x34401000) /* FMA, MOVBE, XSAVE, AVX, F16C */
-#define V3_7_EBX      0x00000128 /* BMI1, AVX2, BMI2 */
-#define V3_EXT_ECX    (V2_EXT_ECX | 0x20) /* LZCNT */
-#define V3_XCR0	      0x7
+#define V2_1_ECX     0x00b82201		     /* SSE3, SSSE3, CX16, SSE4.1, SSE4.2, x2APIC, POPCNT */
+#define V1_1_EDX     0x078bfbff		     /* FPU to SSE2 */
+#define V2_EXT_ECX   0x00000001		     /* LAHF */
+#define V1_EXT_EDX   0x20100800		     /* SYSCALL, NX, LM */
+#define KVM_FEATURES 0x0100000b		     /* clocks, and no delays for I/O */
+#define V3_1_ECX     (V2_1_ECX | 0x34401000) /* FMA, MOVBE, XSAVE, AVX, F16C */
+#define V3_7_EBX     0x00000128		     /* BMI1, AVX2, BMI2 */
+#define V3_EXT_ECX   (V2_EXT_ECX | 0x20)     /* LZCNT */
+#define V3_XCR0	     0x7
 
 static const struct builtin v2[] = {
-	{1, 0, 0, 0, V2_1_ECX, V1_1_EDX},
-	{0x80000001, 0, 0, 0, V2_EXT_ECX, V1_EXT_EDX},
-	{0x40000001, 0, KVM_FEATURES, 0, 0, 0},
+    {1, 0, 0, 0, V2_1_ECX, V1_1_EDX},
+    {0x80000001, 0, 0, 0, V2_EXT_ECX, V1_EXT_EDX},
+    {0x40000001, 0, KVM_FEATURES, 0, 0, 0},
 };
 
 static const struct builtin v3[] = {
-	{1, 0, 0, 0, V3_1_ECX, V1_1_EDX},
-	{7, 0, 0, V3_7_EBX, 0, 0},
-	{0xd, 0, V3_XCR0, 0, 0, 0},
-	{0x80000001, 0, 0, 0, V3_EXT_ECX, V1_EXT_EDX},
-	{0x40000001, 0, KVM_FEATURES, 0, 0, 0},
+    {1, 0, 0, 0, V3_1_ECX, V1_1_EDX},
+    {7, 0, 0, V3_7_EBX, 0, 0},
+    {0xd, 0, V3_XCR0, 0, 0, 0},
+    {0x80000001, 0, 0, 0, V3_EXT_ECX, V1_EXT_EDX},
+    {0x40000001, 0, KVM_FEATURES, 0, 0, 0},
 };
 
 static void fill(struct cpu_policy *p, const char *name, const struct builtin *b, uint32_t n)
@@ -44,13 +45,14 @@ static void fill(struct cpu_policy *p, const char *name, const struct builtin *b
 	strcpy(p->name, name);
 	strcpy(p->arch, "x86_64");
 	for (uint32_t i = 0; i < n; i++)
-		p->cpuid[i] = (struct x86_cpuid){.function = b[i].function,
-						 .index = b[i].index,
-						 .indexed = b[i].function == 7 || b[i].function == 0xd,
-						 .eax = b[i].eax,
-						 .ebx = b[i].ebx,
-						 .ecx = b[i].ecx,
-						 .edx = b[i].edx};
+		p->cpuid[i] =
+		    (struct x86_cpuid){.function = b[i].function,
+				       .index = b[i].index,
+				       .indexed = b[i].function == 7 || b[i].function == 0xd,
+				       .eax = b[i].eax,
+				       .ebx = b[i].ebx,
+				       .ecx = b[i].ecx,
+				       .edx = b[i].edx};
 	p->cpuid_n = n;
 }
 
@@ -65,7 +67,8 @@ bool cpu_policy_find(const char *name, struct cpu_policy *out)
 	return true;
 }
 
-/* --- hosts and policies ------------------------------------------------------------------------ */
+/* --- hosts and policies ------------------------------------------------------------------------
+ */
 
 static uint32_t bits_of(const struct cpu_policy *p, const struct x86_feature_reg *r)
 {
@@ -83,7 +86,8 @@ static void vendor_of(const struct host *h, char out[static 13])
 	static const enum x86_reg order[] = {EBX, EDX, ECX};
 
 	for (int i = 0; i < 3; i++)
-		num_put_le32((uint8_t *)out + 4 * i, x86_cpuid_reg(h->cpuid, h->cpuid_n, 0, 0, order[i]));
+		num_put_le32((uint8_t *)out + 4 * i,
+			     x86_cpuid_reg(h->cpuid, h->cpuid_n, 0, 0, order[i]));
 	out[12] = '\0';
 }
 
@@ -170,7 +174,8 @@ int cpu_policy_baseline(const struct host *const *hosts, size_t n, const char *n
 	strcpy(out->name, name);
 	strcpy(out->arch, hosts[0]->arch);
 	if (strcmp(out->arch, "x86_64"))
-		return err_set(e, ERR_FEATURE, "CPU policies are for x86_64, the host is %s", out->arch);
+		return err_set(e, ERR_FEATURE, "CPU policies are for x86_64, the host is %s",
+			       out->arch);
 	vendor_of(hosts[0], out->vendor);
 	out->phys_bits = hosts[0]->phys_bits;
 	struct x86_cpuid *list = malloc(sizeof hosts[0]->cpuid);

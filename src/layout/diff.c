@@ -20,16 +20,16 @@ static void compare_numbers(const struct layout *a, const struct layout *b, stru
 		uint64_t a, b;
 	} numbers[] = {
 #define NUMBER(RULE, FIELD, NAME) {RULE_##RULE, NAME, a->params.FIELD, b->params.FIELD}
-		NUMBER(L031, ram_bytes, "RAM in bytes"),
-		NUMBER(L031, phys_bits, "physical address bits"),
-		NUMBER(L039, vcpus, "vCPUs"),
-		NUMBER(L039, kernel_bytes, "kernel in bytes"),
-		NUMBER(L039, initrd_bytes, "initrd in bytes"),
-		NUMBER(L039, swiotlb_bytes, "static swiotlb in bytes"),
-		NUMBER(L039, firmware_bytes, "firmware in bytes"),
-		NUMBER(L039, pvm_firmware_bytes, "pVM firmware in bytes"),
-		NUMBER(L039, gic_version, "GIC version"),
-		NUMBER(L039, gic_its, "ITS"),
+	    NUMBER(L031, ram_bytes, "RAM in bytes"),
+	    NUMBER(L031, phys_bits, "physical address bits"),
+	    NUMBER(L039, vcpus, "vCPUs"),
+	    NUMBER(L039, kernel_bytes, "kernel in bytes"),
+	    NUMBER(L039, initrd_bytes, "initrd in bytes"),
+	    NUMBER(L039, swiotlb_bytes, "static swiotlb in bytes"),
+	    NUMBER(L039, firmware_bytes, "firmware in bytes"),
+	    NUMBER(L039, pvm_firmware_bytes, "pVM firmware in bytes"),
+	    NUMBER(L039, gic_version, "GIC version"),
+	    NUMBER(L039, gic_its, "ITS"),
 #undef NUMBER
 	};
 
@@ -87,7 +87,8 @@ void layout_compare(const struct layout *saved, const struct layout *wanted, str
 {
 	compare_numbers(saved, wanted, out);
 	for (uint32_t i = 0; i < saved->region_n; i++) {
-		const struct layout_region *r = &saved->region[i], *q = layout_find(wanted, r->name);
+		const struct layout_region *r = &saved->region[i],
+					   *q = layout_find(wanted, r->name);
 		if (q)
 			compare_region(saved, r, wanted, q, out);
 		else

@@ -72,11 +72,10 @@ struct json_t *findings_json(const struct findings *f)
 	for (uint32_t i = 0; i < f->n; i++) {
 		const struct finding *x = &f->item[i];
 		json_array_append_new(
-			list,
-			json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "rule", x->rule->id,
-				  "severity", severity_names[x->rule->severity], "subject",
-				  x->subject, "saved", x->saved, "found", x->found, "why",
-				  x->rule->why, "todo", x->rule->todo));
+		    list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "rule", x->rule->id,
+				    "severity", severity_names[x->rule->severity], "subject",
+				    x->subject, "saved", x->saved, "found", x->found, "why",
+				    x->rule->why, "todo", x->rule->todo));
 	}
 	return json_pack("{s:s, s:o, s:I}", "verdict", verdict_name(findings_verdict(f)),
 			 "findings", list, "dropped", (json_int_t)f->dropped);
@@ -93,8 +92,8 @@ int findings_error(const struct findings *f, struct err *e)
 	}
 	/* None among those that were kept. */
 	return f->worst == FINDING_REFUSAL
-		       ? err_set(e, ERR_INCOMPATIBLE, "more than %d differences", FINDINGS_MAX)
-		       : 0;
+		   ? err_set(e, ERR_INCOMPATIBLE, "more than %d differences", FINDINGS_MAX)
+		   : 0;
 }
 
 void rules_markdown(FILE *out)
@@ -103,10 +102,10 @@ void rules_markdown(FILE *out)
 		char letter;
 		const char *title;
 	} groups[] = {
-		{'L', "Memory map"},
-		{'D', "Devices and disks"},
-		{'C', "Processor"},
-		{'H', "Host"},
+	    {'L', "Memory map"},
+	    {'D', "Devices and disks"},
+	    {'C', "Processor"},
+	    {'H', "Host"},
 	};
 
 	for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
@@ -118,7 +117,6 @@ void rules_markdown(FILE *out)
 			if (rules[i].id[0] == groups[g].letter)
 				fprintf(out, "| %s | %s | %s | %s | %s |\n", rules[i].id,
 					severity_names[rules[i].severity], rules[i].compared,
-					rules[i].why,
-					rules[i].todo[0] ? rules[i].todo : "nothing");
+					rules[i].why, rules[i].todo[0] ? rules[i].todo : "nothing");
 	}
 }

@@ -31,7 +31,11 @@ const char *layout_note(const struct layout *l, const char *region);
  */
 void layout_params_init(struct layout_params *p, uint64_t ram_bytes);
 
-/** layout_params_complete() - give @p what @def needs and @p lacks: a firmware of 1 MiB, a GICv3. */
+/** layout_params_fit() - take from @p what @def has no row for. */
+void layout_params_fit(const struct layout_def *def, struct layout_params *p);
+
+/** layout_params_complete() - give @p what @def needs and @p lacks: a firmware of 1 MiB, a GICv3.
+ */
 void layout_params_complete(const struct layout_def *def, struct layout_params *p);
 
 /**
@@ -39,8 +43,8 @@ void layout_params_complete(const struct layout_def *def, struct layout_params *
  * @out: written on success; it satisfies layout_check()
  *
  * Returns 0 or -ERR_RANGE with the reason: RAM too small for kernel and initrd, not a multiple of
- * 2 MiB, more than the address bits carry, too many vCPUs, a parameter that the definition has no row
- * for or one that it needs.
+ * 2 MiB, more than the address bits carry, too many vCPUs, a parameter that the definition has no
+ * row for or one that it needs.
  */
 int layout_build(const struct layout_def *def, const struct layout_params *p, struct layout *out,
 		 struct err *e) MUST_CHECK;
@@ -50,7 +54,7 @@ int layout_build(const struct layout_def *def, const struct layout_params *p, st
  * Trust: @l may come from a file. Names unique; no overlap but declared nesting; parents precede
  * children and hold them; nothing past the address limit; backed regions page-aligned, with the
  * parameter's RAM bytes in all. Returns 0 or -ERR_STRUCTURE with the rule (layout/rules.h) and the
- * region, -ERR_NOMEM.
+ * region.
  */
 int layout_check(const struct layout *l, struct err *e) MUST_CHECK;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The maps of x86-64 guests. Rows in capitals and those ending in _addr or _start carry the names of
- * crosvm's published table: version 1 is that table, version 2 what crosvm moved since. The rest is
- * what a machine needs besides, so that nothing else is ever placed there.
+ * The maps of x86-64 guests. Rows in capitals and those ending in _addr or _start carry the names
+ * of crosvm's published table: version 1 is that table, version 2 what crosvm moved since. The rest
+ * is what a machine needs besides, so that nothing else is ever placed there.
  *
  * Groups of rows that several definitions have are written once; formats/layouts/ holds what each
  * definition comes out as.
@@ -192,15 +192,15 @@ static const struct layout_row bios_2[] = {
  * more than 46 (MAXPHYADDR beyond that wants five levels of page tables). */
 #define DEF(NAME, ID, TAKES, SUMMARY)                                                              \
 	const struct layout_def layout_x86_64_##NAME = {                                           \
-		.id = ID,                                                                          \
-		.summary = SUMMARY,                                                                \
-		.ram_bytes_min = 2 * MIB,                                                          \
-		.vcpus_max = 16,                                                                   \
-		.phys_bits_min = 36,                                                               \
-		.phys_bits_max = 46,                                                               \
-		.takes = TAKES,                                                                    \
-		.row = NAME,                                                                       \
-		.n_rows = ARRAY_LEN(NAME),                                                         \
+	    .id = ID,                                                                              \
+	    .summary = SUMMARY,                                                                    \
+	    .ram_bytes_min = 2 * MIB,                                                              \
+	    .vcpus_max = 16,                                                                       \
+	    .phys_bits_min = 36,                                                                   \
+	    .phys_bits_max = 46,                                                                   \
+	    .takes = TAKES,                                                                        \
+	    .row = NAME,                                                                           \
+	    .n_rows = ARRAY_LEN(NAME),                                                             \
 	}
 
 DEF(linux_1, "x86_64/linux@1", TAKES_KERNEL, "x86-64, direct boot of a Linux kernel");

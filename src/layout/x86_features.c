@@ -168,21 +168,22 @@ static const struct {
 	uint32_t function, index;
 	uint32_t eax, ebx, ecx, edx;
 } hidden[] = {
-	/* VMX: nested state is not saved. */
-	{.function = 1, .ecx = BIT(5)},
-	/* SGX and its launch control: enclave memory cannot be saved. */
-	{.function = 7, .ebx = BIT(2), .ecx = BIT(30)},
-	/* AMX: needs a permission for each process, and 8 KiB of state for each vCPU. */
-	{.function = 7, .edx = BIT(22) | BIT(24) | BIT(25)},
-	{.function = 0xd, .eax = BIT(17) | BIT(18)},
-	/* SVM: nested state is not saved. PERFCTR_CORE, PERFCTR_NB, PERFTSC, PERFCTR_LLC: as the PMU. */
-	{.function = 0x80000001, .ecx = BIT(2) | BIT(23) | BIT(24) | BIT(27) | BIT(28)},
-	/* Invariant TSC: a guest that relies on it cannot go to a host of another frequency. */
-	{.function = 0x80000007, .edx = BIT(8)},
-	/* KVM: asynchronous page faults (4, 10, 14) have notifications in flight in the host. */
-	{.function = 0x40000001, .eax = BIT(4) | BIT(10) | BIT(14)},
-	/* KVM: MIGRATION_CONTROL (17) is for encrypted guests. */
-	{.function = 0x40000001, .eax = BIT(17)},
+    /* VMX: nested state is not saved. */
+    {.function = 1, .ecx = BIT(5)},
+    /* SGX and its launch control: enclave memory cannot be saved. */
+    {.function = 7, .ebx = BIT(2), .ecx = BIT(30)},
+    /* AMX: needs a permission for each process, and 8 KiB of state for each vCPU. */
+    {.function = 7, .edx = BIT(22) | BIT(24) | BIT(25)},
+    {.function = 0xd, .eax = BIT(17) | BIT(18)},
+    /* SVM: nested state is not saved. PERFCTR_CORE, PERFCTR_NB, PERFTSC, PERFCTR_LLC: as the PMU.
+     */
+    {.function = 0x80000001, .ecx = BIT(2) | BIT(23) | BIT(24) | BIT(27) | BIT(28)},
+    /* Invariant TSC: a guest that relies on it cannot go to a host of another frequency. */
+    {.function = 0x80000007, .edx = BIT(8)},
+    /* KVM: asynchronous page faults (4, 10, 14) have notifications in flight in the host. */
+    {.function = 0x40000001, .eax = BIT(4) | BIT(10) | BIT(14)},
+    /* KVM: MIGRATION_CONTROL (17) is for encrypted guests. */
+    {.function = 0x40000001, .eax = BIT(17)},
 };
 
 /* Leaves that are emptied: PMU (0xa), SGX (0x12), processor trace (0x14), AMX (0x1d, 0x1e), SVM

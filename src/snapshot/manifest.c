@@ -181,9 +181,9 @@ static int check_meaning(const struct snap_manifest *m, struct err *e)
 	}
 	const struct layout *l = m->item[1].st;
 	const struct snapshot_ram *ram = m->item[3].st;
-	if (!layout_coherent(l)) {
+	r = layout_coherent(l, e);
+	if (r) {
 		at = m->item[1].at;
-		r = layout_check(l, e);
 		err_where(e, "layout");
 	} else if (!layout_check(l, NULL)) {
 		at = m->item[3].at;

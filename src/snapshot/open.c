@@ -167,8 +167,6 @@ static int open_ram(struct snap *s, struct err *e)
 
 	if (!r)
 		return open_root(s, e);
-	if (r == -ERR_NOMEM)
-		return err_set(e, ERR_NOMEM, "out of memory");
 	err_where(&s->no_ram, "layout");
 	s->no_ram.offset = s->manifest.item[1].at;
 	return 0;

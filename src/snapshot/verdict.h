@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Would this snapshot restore? The one place that applies every rule but those of disk images, which
- * need the images at hand. `vmm check` and `snapinspect check` print the result, `vmm restore` refuses
- * by it.
+ * Would this snapshot restore? The one place that applies every rule but those of disk images,
+ * which need the images at hand. `vmm check` and `snapinspect check` print the result, `vmm
+ * restore` refuses by it.
  *
  * Prefix: verdict_. Pure.
  */
@@ -12,8 +12,8 @@
 #include "layout/compat.h"
 #include "snapshot/snapshot.h"
 
-/** verdict_snapshot() - @host: the one that is asked about; NULL: only this build is asked, and that is
- * said. Returns 0, or -ERR_MISSING for a snapshot without a host record. */
+/** verdict_snapshot() - @host: the one that is asked about; NULL: only this build is asked, and
+ * that is said. Returns 0, or -ERR_MISSING for a snapshot without a host record. */
 int verdict_snapshot(const struct snap_manifest *m, const struct host *host, struct findings *out,
 		     struct err *e) MUST_CHECK;
 

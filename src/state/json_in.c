@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records from JSON, as state_json() writes them: profiles and policies that people keep in files. */
+/* Records from JSON, as state_json() writes them: profiles and policies that people keep in files.
+ */
 #include "state/codec.h"
 
 #include <errno.h>
@@ -15,11 +16,21 @@ static void store(const struct state_field *f, uint8_t *st, size_t i, uint64_t v
 	uint8_t *p = st + f->offset + i * state_width_(f);
 
 	switch ((enum state_type)f->type) {
-	case STATE_U8: *p = (uint8_t)v; break;
-	case STATE_BOOL: *(bool *)p = v; break;
-	case STATE_U16: memcpy(p, &(uint16_t){(uint16_t)v}, 2); break;
-	case STATE_U32: memcpy(p, &(uint32_t){(uint32_t)v}, 4); break;
-	case STATE_U64: memcpy(p, &v, 8); break;
+	case STATE_U8:
+		*p = (uint8_t)v;
+		break;
+	case STATE_BOOL:
+		*(bool *)p = v;
+		break;
+	case STATE_U16:
+		memcpy(p, &(uint16_t){(uint16_t)v}, 2);
+		break;
+	case STATE_U32:
+		memcpy(p, &(uint32_t){(uint32_t)v}, 4);
+		break;
+	case STATE_U64:
+		memcpy(p, &v, 8);
+		break;
 	}
 }
 
@@ -42,9 +53,10 @@ static int read_number(const struct state_field *f, const json_t *j, uint64_t *v
 	} else {
 		return err_set(e, ERR_TYPE, "no number");
 	}
-	return *v <= state_max_(f) ? 0
-				   : err_set(e, ERR_RANGE, "%" PRIu64 ", at most %" PRIu64 " can be",
-					     *v, state_max_(f));
+	return *v <= state_max_(f)
+		   ? 0
+		   : err_set(e, ERR_RANGE, "%" PRIu64 ", at most %" PRIu64 " can be", *v,
+			     state_max_(f));
 }
 
 static int read_name(const struct state_field *f, const json_t *j, uint8_t *st, struct err *e)
@@ -148,16 +160,21 @@ static int read_field(const struct state_field *f, const json_t *j, uint8_t *st,
 		if (!r)
 			store(f, st, 0, v);
 		return r;
-	case STATE_NAMED: return read_name(f, j, st, e);
-	case STATE_ARRAY: return read_array(f, j, st, e);
+	case STATE_NAMED:
+		return read_name(f, j, st, e);
+	case STATE_ARRAY:
+		return read_array(f, j, st, e);
 	case STATE_BLOB:
 		r = read_bytes(j, st + f->offset, &n, e);
 		if (!r)
 			memcpy(st + f->count_offset, &(uint32_t){(uint32_t)n}, 4);
 		return r;
-	case STATE_STRING: return read_text(f, j, st, e);
-	case STATE_RECORD: return read_record(f->record, j, st + f->offset, e);
-	case STATE_LIST: return read_list(f, j, st, e);
+	case STATE_STRING:
+		return read_text(f, j, st, e);
+	case STATE_RECORD:
+		return read_record(f->record, j, st + f->offset, e);
+	case STATE_LIST:
+		return read_list(f, j, st, e);
 	}
 	return err_set(e, ERR_BUG, "%s", f->name);
 }
@@ -194,7 +211,8 @@ int state_from_json(const struct state_desc *d, const struct json_t *j, void *st
 	return r;
 }
 
-/* --- a record alone in a file ------------------------------------------------------------------ */
+/* --- a record alone in a file ------------------------------------------------------------------
+ */
 
 #define FILE_BYTES_MAX MIB
 
@@ -217,7 +235,8 @@ int state_read_file(const struct state_desc *d, const char *path, void *st, stru
 	struct buf b = BUF_INIT;
 	json_error_t why;
 	int r = io_read_file(path, FILE_BYTES_MAX, &b, e);
-	json_t *j = r ? NULL : json_loadb((const char *)b.data, b.len, JSON_REJECT_DUPLICATES, &why);
+	json_t *j =
+	    r ? NULL : json_loadb((const char *)b.data, b.len, JSON_REJECT_DUPLICATES, &why);
 
 	if (!r && !j)
 		r = err_set(e, ERR_ENCODING, "line %d: %s", why.line, why.text);

@@ -38,8 +38,8 @@ static void print_text(const struct cpu_policy *p)
 		printf("physical bits         %u\n", p->phys_bits);
 	for (size_t i = 0; i < x86_features_n; i++) {
 		const struct x86_feature_reg *r = &x86_features[i];
-		uint32_t bits = x86_cpuid_reg(p->cpuid, p->cpuid_n, r->function, r->index, r->reg) &
-				~r->ignore;
+		uint32_t bits =
+		    x86_cpuid_reg(p->cpuid, p->cpuid_n, r->function, r->index, r->reg) & ~r->ignore;
 		if (bits)
 			printf("%-21s %s\n", r->text, x86_cpu_names(r, bits, names, sizeof names));
 	}
@@ -49,7 +49,7 @@ static int show(const char *name, bool json)
 {
 	struct cpu_policy *p = calloc(1, sizeof *p);
 	struct err e = ERR_INIT;
-	int r = !p ? err_set(&e, ERR_NOMEM, "out of memory")
+	int r = !p		    ? err_set(&e, ERR_NOMEM, "out of memory")
 		: cpu_is_host(name) ? this_host(p, &e)
 				    : cpu_load(name, p, &e);
 	int status = STATUS_DONE;
@@ -89,12 +89,12 @@ static int run(const struct command *self, int argc, char **argv)
 	bool json = false;
 	const char *name = "baseline", *words[1 + HOSTS_MAX];
 	const struct option_spec spec[] = {
-		{0, "json", NULL, OPT_FLAG, &json, "print JSON (baseline always does)"},
-		{0, "name", "NAME", OPT_TEXT, &name, "what snapshots call the baseline (baseline)"},
+	    {0, "json", NULL, OPT_FLAG, &json, "print JSON (baseline always does)"},
+	    {0, "name", "NAME", OPT_TEXT, &name, "what snapshots call the baseline (baseline)"},
 	};
 	struct err e = ERR_INIT;
-	int status = options_parse(self, spec, ARRAY_LEN(spec), argc, argv, 1, ARRAY_LEN(words),
-				   words);
+	int status =
+	    options_parse(self, spec, ARRAY_LEN(spec), argc, argv, 1, ARRAY_LEN(words), words);
 
 	if (status >= 0)
 		return status;

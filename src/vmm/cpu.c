@@ -14,7 +14,7 @@ int cpu_load(const char *name, struct cpu_policy *out, struct err *e)
 		return 0;
 	if (!strpbrk(name, "./"))
 		return err_set(e, ERR_USAGE,
-			       "no CPU policy %s: host, x86_64-v2, x86_64-v3 or a file (./%s)", name,
-			       name);
+			       "no CPU policy %s: host, x86_64-v2, x86_64-v3 or a file (./%s)",
+			       name, name);
 	return state_read_file(&cpu_policy_desc, name, out, e);
 }

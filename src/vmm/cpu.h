@@ -8,9 +8,9 @@
 /** cpu_is_host() - all that the host can give: there is no policy to look up. */
 bool cpu_is_host(const char *name);
 
-/** cpu_load() - @name: x86_64-v2, x86_64-v3, or a file that `vmm cpu baseline` wrote; anything with a
- * slash or a dot is a file. -ERR_USAGE for a name that is none of these, or what state_read_file()
- * returns. */
+/** cpu_load() - @name: x86_64-v2, x86_64-v3, or a file that `vmm cpu baseline` wrote; anything with
+ * a slash or a dot is a file. -ERR_USAGE for a name that is none of these, or what
+ * state_read_file() returns. */
 int cpu_load(const char *name, struct cpu_policy *out, struct err *e) MUST_CHECK;
 
 #endif
