@@ -16,7 +16,8 @@ struct builtin {
 };
 
 #define V2_1_ECX     0x00b82201		     /* SSE3, SSSE3, CX16, SSE4.1, SSE4.2, x2APIC, POPCNT */
-#define V1_1_EDX     0x078bfbff		     /* FPU to SSE2 */
+/* FPU to SSE2, without VME: not every processor has it. */
+#define V1_1_EDX      0x078bfbfd
 #define V2_EXT_ECX   0x00000001		     /* LAHF */
 #define V1_EXT_EDX   0x20100800		     /* SYSCALL, NX, LM */
 #define KVM_FEATURES 0x0100000b		     /* clocks, and no delays for I/O */

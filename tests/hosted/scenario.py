@@ -30,26 +30,30 @@ def say(*words):
 class Vm:
     """One VM, which may live in several processes one after another."""
 
-    def __init__(self, memory="256M", disk=f"{WORK}/disk.img"):
+    lives = 0  # of all: each has files of its own
+
+    def __init__(self, memory="256M", disk=f"{WORK}/disk.img", options=()):
+        """@disk: None for a guest without disk and network."""
         self.memory = memory
         self.disk = disk
+        self.options = [*options]
+        if disk:
+            self.options += ["--disk", f"path={disk},id=data", "--net", "tap=tap0,id=lan"]
         self.process = None
         self.agent = None
-        self.lives = 0
 
     def _start(self, *argv):
-        self.lives += 1
-        self.agent_path = f"/tmp/agent{self.lives}"
-        self.console = f"/tmp/console{self.lives}"
+        Vm.lives += 1
+        self.agent_path = f"/tmp/agent{Vm.lives}"
+        self.console = f"/tmp/console{Vm.lives}"
         self.process = Process(["vmm", *argv, "--console", f"file:{self.console}",
                                 "--virtio-console", f"unix:{self.agent_path}"],
-                               f"/tmp/vmm{self.lives}.log")
+                               f"/tmp/vmm{Vm.lives}.log")
 
     def boot(self):
         self._start("run", "--name", "guest", "--kernel", f"{WORK}/vmlinuz",
                     "--initrd", f"{WORK}/initrd", "--cmdline", CMDLINE, "--cpus", 2,
-                    "--memory", self.memory, "--disk", f"path={self.disk},id=data",
-                    "--net", "tap=tap0,id=lan")
+                    "--memory", self.memory, *self.options)
         try:
             facts = wait_ready_file(self.console, self.process, 300)
         except (GuestError, TimeoutError) as error:
@@ -62,7 +66,7 @@ class Vm:
         return facts
 
     def restore(self, path, *more):
-        self._start("restore", path, "--net", "lan=tap0", *more)
+        self._start("restore", path, *(["--net", "lan=tap0"] if self.disk else []), *more)
         started = time.monotonic()
         wait_until("restored VM", lambda: os.path.exists(self.agent_path) or
                    self.process.popen.poll() is not None)
@@ -259,6 +263,63 @@ def restore_elsewhere():
     fsck(vm)
 
 
+# --- hosts that differ ------------------------------------------------------------------------
+
+# What the first host saves: all that it has, a level that the others have too, and a policy made for
+# the three of them.
+POLICIES = {
+    "all": (),
+    "level": ("--cpu", "x86_64-v2", "--phys-bits", 36),
+    "fleet": ("--cpu", "/root/fleet.json", "--phys-bits", 36),
+}
+
+
+def profile():
+    run("vmm", "host", "--export", "/out/host.json")
+
+
+def save_for_unlike():
+    for name, options in POLICIES.items():
+        vm = Vm(memory="128M", disk=None, options=options)
+        vm.boot()
+        vm.agent.cmd("write", "home", name)
+        before = vm.agent.check()
+        vm.snapshot(f"/out/{name}.vmsnap")
+        vm.kill()
+        with open(f"/out/{name}.json", "w", encoding="utf-8") as file:
+            json.dump(before, file)
+
+
+def restore_unlike():
+    """What `vmm check` says is so: it restores and runs, or is refused by the same rule."""
+    for name in POLICIES:
+        path = f"/root/{name}.vmsnap"
+        done = subprocess.run(["vmm", "check", "--json", path], capture_output=True, text=True,
+                              check=False)
+        with open(f"/out/{name}.json", "w", encoding="utf-8") as file:
+            file.write(done.stdout)
+        verdict = json.loads(done.stdout)
+        refused = [f["rule"] for f in verdict["findings"] if f["severity"] == "refusal"]
+        say(name, verdict["verdict"], [(f["rule"], f["subject"], f["saved"])
+                                       for f in verdict["findings"]])
+        assert done.returncode == (3 if refused else 0), done
+        if refused:
+            done = subprocess.run(["vmm", "restore", path, "--console", "none"],
+                                  capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 3 and done.stderr.count("\n") == 1, done
+            assert refused[0] in done.stderr, done.stderr
+            continue
+        with open(f"/root/{name}.json", encoding="utf-8") as file:
+            before = json.load(file)
+        vm = Vm(disk=None)
+        vm.restore(path)
+        now = vm.agent.check()
+        assert now["seq"] >= before["seq"], (before, now)
+        check_time(vm.agent)
+        assert vm.agent.cmd("read", "home")["text"] == name
+        vm.power_off()
+
+
 SCENARIOS = {
     "snapshot": snapshot,
     "disk": disk_of_the_moment,
@@ -267,6 +328,9 @@ SCENARIOS = {
     "reboot": reboot_and_button,
     "save-for-elsewhere": save_for_elsewhere,
     "restore-elsewhere": restore_elsewhere,
+    "profile": profile,
+    "save-for-unlike": save_for_unlike,
+    "restore-unlike": restore_unlike,
 }
 
 

@@ -69,7 +69,13 @@ class Json(Case):
         self.assertIn(b"capabilities", self.vmm("host"))
 
     def test_layout(self):
-        self.assertEqual([set(d) for d in self.json("layout", "list")], [{"id", "summary"}])
+        listed = self.json("layout", "list")
+        self.assertEqual([d["id"] for d in listed],
+                         [f"{arch}/{boot}@{version}" for arch in ("x86_64", "aarch64")
+                          for boot in ("linux", "bios") for version in (1, 2)])
+        for d in listed:
+            self.assertEqual(self.json("layout", "show", d["id"], "-m", "1G")["id"], d["id"])
+            self.vmm("layout", "diff", d["id"], d["id"], "-m", "1G")
         layout = self.json("layout", "show", "x86_64/linux", "--memory", "5G")
         names = [r["name"] for r in layout["regions"]]
         self.assertIn("RAM_ABOVE_4G", names)

@@ -68,7 +68,7 @@ class Protocol(Case):
         self.assertEqual(set(status), STATUS)
         self.assertEqual((status["name"], status["state"], status["pid"], status["cpus"],
                           status["memory_bytes"], status["disk"], status["layout"]),
-                         ("c", "running", self.vm.pid, 1, 32 << 20, [], "x86_64/linux@1"))
+                         ("c", "running", self.vm.pid, 1, 32 << 20, [], "x86_64/linux@2"))
         self.assertRegex(status["layout_sha256"], r"\A[0-9a-f]{64}\Z")
 
     def test_pause_and_resume(self):

@@ -49,7 +49,7 @@ static void print_help(const struct command *c, FILE *out)
 	fputs("\n  --json              for programs\n"
 	      "  --svg, --html       of map: a picture, or a page with picture and table\n"
 	      "  --against FILE|ID   of map and check: another snapshot's map, or a definition's\n"
-	      "  --host PROFILE      of check: a host, as vmm host --export wrote it\n"
+	      "  --host PROFILE      of check: a host's exported profile\n"
 	      "  --cddl, --markdown  of schema\n"
 	      "  --help              of a command as well\n  --version\n\n"
 	      "exit status: 0 done, 1 failed, 2 usage, 3 incompatible (check)\n",
