@@ -69,7 +69,7 @@ static void add_items(struct picture *p)
 
 static int item_width(const struct picture_item *t)
 {
-	return picture_width_(picture_cells_(t->text), FONT_ADDRESS) +
+	return picture_width_(picture_cells_(t->text), FONT_BADGE) +
 	       (t->class ? PICTURE_SWATCH + 6 : 0);
 }
 

@@ -20,7 +20,7 @@ struct command {
 static const struct command commands[] = {
     {"info", "FILE", "what the snapshot is of, and how it is stored", cmd_info, true, 1},
     {"layout", "FILE", "the guest's physical memory map", cmd_layout, true, 1},
-    {"map", "FILE", "the same; drawn with --svg or --html, --against FILE2", cmd_map, true, 1},
+    {"map", "FILE", "the same, drawn with --svg or --html", cmd_map, true, 1},
     {"state", "FILE [ID]", "every saved record, or those of one type or id", cmd_state, true, 2},
     {"cpu", "FILE", "the records of the vCPUs", cmd_cpu, true, 1},
     {"verify", "FILE", "check every byte of the file", cmd_verify, true, 1},
@@ -41,7 +41,10 @@ static void print_help(const struct command *c, FILE *out)
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		fprintf(out, "  %-8s %-10s %s\n", commands[i].name, commands[i].operands,
 			commands[i].summary);
-	fputs("\n  --json     for programs\n  --help     of a command as well\n"
+	fputs("\n  --json     for programs\n"
+	      "  --svg, --html, --against FILE2\n"
+	      "             of map: draw it, or two side by side\n"
+	      "  --help     of a command as well\n"
 	      "  --version\n\nexit status: 0 done, 1 failed, 2 usage\n",
 	      out);
 }
