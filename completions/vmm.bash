@@ -51,7 +51,11 @@ _vmm_files() {
 _vmm_option_value() {
     local vmm=$1 value=$2 cur=$3
     case $value in
-    FILE) _vmm_files "$cur" ;;
+    FILE | PROFILE) _vmm_files "$cur" ;;
+    POLICY)
+        _vmm_files "$cur"
+        mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "host x86_64-v2 x86_64-v3" -- "$cur")
+        ;;
     DIR)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
@@ -107,8 +111,10 @@ _vmm() {
     check:0 | restore:0) _vmm_files "$cur" .vmsnap ;;
     disk:0) _vmm_words "info commit flatten" "$cur" ;;
     disk:1) _vmm_files "$cur" ;;
-    layout:0) _vmm_words "list show" "$cur" ;;
-    layout:1) _vmm_option_value "$vmm" ID "$cur" ;;
+    layout:0) _vmm_words "list show diff" "$cur" ;;
+    layout:1 | layout:2) _vmm_option_value "$vmm" ID "$cur" ;;
+    cpu:0) _vmm_words "show baseline" "$cur" ;;
+    cpu:*) _vmm_option_value "$vmm" POLICY "$cur" ;;
     esac
 }
 

@@ -365,8 +365,7 @@ class Snapshot:
         check_layout(layout, at[1])
         chunk = ram["chunk_bytes"]
         need(4096 <= chunk <= 1 << 20 and not chunk & (chunk - 1), "RANGE", at[3], "chunk size")
-        backed = [r for r in layout["region"]
-                  if not r["parent"] and r["size"] and r["kind"] in BACKED]
+        backed = [r for r in layout["region"] if is_backed(layout["region"], r)]
         need(backed, "STRUCTURE", at[3], "no RAM")
         total = sum(r["size"] for r in backed)
         need(total == ram["stream_bytes"], "STRUCTURE", at[3], "stream bytes")
@@ -509,33 +508,44 @@ class Snapshot:
         assert at == len(self.data)
 
 
+def is_backed(regions, r):
+    """Memory of its own: not a part of other memory. Parents precede their children."""
+    if not r["size"] or r["kind"] not in BACKED:
+        return False
+    while r["parent"]:
+        r = regions[r["parent"] - 1]
+        if r["kind"] in BACKED:
+            return False
+    return True
+
+
 def check_layout(layout, at):
     """The rules of "What the four say must fit together"; the codes are those of the document."""
     regions, ports = layout["region"], False
     limit = 1 << layout["params"]["phys_bits"]
-    need(32 <= layout["params"]["phys_bits"] <= 52, "RANGE", at, "address bits")
+    need(32 <= layout["params"]["phys_bits"] <= 52, "STRUCTURE", at, "address bits")
     need(regions, "STRUCTURE", at, "no regions")
     for i, r in enumerate(regions):
         pio = r["kind"] == "pio"
         end = r["start"] + r["size"]
         need(r["name"], "STRUCTURE", at, "no name")
-        need(end <= (0x10000 if pio else limit), "RANGE", at, "past the limit")
-        backed = not r["parent"] and r["size"] and r["kind"] in BACKED
-        need(not backed or not (r["start"] | r["size"]) % 4096, "STRUCTURE", at, "not aligned")
+        need(end <= (0x10000 if pio else limit), "STRUCTURE", at, "past the limit")
         need(r["parent"] <= i, "STRUCTURE", at, "before its parent")
+        need(not is_backed(regions, r) or not (r["start"] | r["size"]) % 4096, "STRUCTURE", at,
+             "not aligned")
         if r["parent"]:
             p = regions[r["parent"] - 1]
             need((p["kind"] == "pio") == pio and p["start"] <= r["start"] and
                  end <= p["start"] + p["size"], "STRUCTURE", at, "not in its parent")
         for q in regions[:i]:
-            need(q["name"] != r["name"], "DUPLICATE", at, "name twice")
+            need(q["name"] != r["name"], "STRUCTURE", at, "name twice")
             if (q["kind"] == "pio") == pio:
                 need(q["start"] <= r["start"], "STRUCTURE", at, "not in order")
                 need(q["parent"] != r["parent"] or not r["size"] or
                      q["start"] + q["size"] <= r["start"], "STRUCTURE", at, "overlap")
         need(pio or not ports, "STRUCTURE", at, "memory behind ports")
         ports |= pio
-    top = [r for r in regions if not r["parent"] and r["kind"] in BACKED]
+    top = [r for r in regions if is_backed(regions, r)]
     ram = sum(r["size"] for r in top if r["kind"] == "ram")
     need(ram <= layout["params"]["ram_bytes"] <= sum(r["size"] for r in top), "STRUCTURE", at,
          "RAM bytes")

@@ -12,6 +12,7 @@
 
 #include "layout/mem.h"
 #include "state/clock.h"
+#include "state/cpu_policy.h"
 #include "state/host.h"
 #include "state/machine.h"
 
@@ -19,6 +20,7 @@ struct arch_vm;
 struct arch_vcpu;
 
 #define ARCH_VCPUS_MAX 16
+#define ARCH_PHYS_BITS_MAX 46 /* that a machine is given; x86-64 beyond it has another paging */
 
 /* Descriptors of this architecture's vCPU and interrupt-controller records. */
 extern const struct state_desc *const arch_vcpu_state;
@@ -51,11 +53,13 @@ int arch_host_speed(int kvm_fd, struct arch_speed *out, struct err *e) MUST_CHEC
  * arch_vm_new() - memory slots, interrupt controllers, vCPUs with their CPUID
  * @kvm_fd: borrowed
  * @l, @mem: borrowed; outlive the VM
- * @vcpu_state: records of arch_vcpu_state whose CPUID the vCPUs get, one for each, or NULL for what
- *              the CPU policy gives on this host
+ * @cpu: which features new vCPUs get, or NULL for all that this host can give
+ * @vcpu_state: records of arch_vcpu_state whose CPUID the vCPUs get, one for each; NULL for a new
+ *              machine
  */
-int arch_vm_new(int kvm_fd, const struct layout *l, struct guest_mem *mem, void **vcpu_state,
-		struct arch_vm **out, struct err *e) MUST_CHECK;
+int arch_vm_new(int kvm_fd, const struct layout *l, struct guest_mem *mem,
+		const struct cpu_policy *cpu, void **vcpu_state, struct arch_vm **out,
+		struct err *e) MUST_CHECK;
 void arch_vm_free(struct arch_vm *vm);
 uint32_t arch_vcpu_count(const struct arch_vm *vm);
 struct arch_vcpu *arch_vcpu_at(struct arch_vm *vm, uint32_t i);

@@ -184,6 +184,10 @@ int disk_record(const struct disk *d, struct disk_state *rec, struct err *e) MUS
 int disk_verify(const struct disk_state *saved, const struct disk_chain *now, struct findings *out,
 		struct err *e) MUST_CHECK;
 
+/** disk_verify_bytes() - D052 alone: has the disk @id, of which nothing was saved, the saved size? */
+int disk_verify_bytes(const char *id, uint64_t saved, const struct disk_chain *now,
+		      struct findings *out, struct err *e) MUST_CHECK;
+
 /**
  * disk_verify_open() - disk_chain_open() @path for reading, and disk_verify()
  * @chain: empty (n is 0) when it could not be opened; the reason is one of the findings then

@@ -10,10 +10,9 @@ struct compare {
 	char subject[64]; /* device and image */
 };
 
-static void add(struct compare *c, const char *rule, enum severity severity, const char *saved,
-		const char *found, const char *why, const char *todo)
+static void add(struct compare *c, enum rule_id rule, const char *saved, const char *found)
 {
-	findings_add(c->out, rule, severity, c->subject, saved, found, why, todo);
+	findings_add(c->out, rule, c->subject, saved, found);
 }
 
 static void set_subject(struct compare *c, const char *path)
@@ -37,15 +36,9 @@ static void compare_ids(struct compare *c, const struct disk_image_state *saved,
 	char a[33], b[33];
 
 	if (memcmp(saved->uuid, now->uuid, sizeof now->uuid) != 0)
-		add(c, "D053", FINDING_REFUSAL, id_text(saved->uuid, a), id_text(now->uuid, b),
-		    "This is another overlay, so its contents are not those that the guest had.",
-		    "Name the image that was saved.");
+		add(c, RULE_D053, id_text(saved->uuid, a), id_text(now->uuid, b));
 	else if (memcmp(saved->generation, now->generation, sizeof now->generation) != 0)
-		add(c, "D054", FINDING_REFUSAL, id_text(saved->generation, a),
-		    id_text(now->generation, b),
-		    "The overlay has been opened for writing since: its contents need not be those "
-		    "that the guest's memory goes with.",
-		    "Take a copy from before, or boot from the disk without the snapshot.");
+		add(c, RULE_D054, id_text(saved->generation, a), id_text(now->generation, b));
 }
 
 static void compare_time(struct compare *c, const struct disk_image_state *saved,
@@ -60,20 +53,13 @@ static void compare_time(struct compare *c, const struct disk_image_state *saved
 		snprintf(b, sizeof b, "@%llu.%09llu",
 			 (unsigned long long)(now->mtime_ns / 1000000000u),
 			 (unsigned long long)(now->mtime_ns % 1000000000u));
-		add(c, "D055", FINDING_REFUSAL, a, b,
-		    "The image was written since, or copied without its time: the guest would find "
-		    "a disk that its memory knows nothing of.",
-		    "If it is an unchanged copy, set the saved time with touch -d; copy with cp "
-		    "-p, "
-		    "rsync -a or tar.");
+		add(c, RULE_D055, a, b);
 	}
 	if (saved->frozen && !now->frozen)
-		add(c, "D056", FINDING_WARNING, "frozen", "may be written",
-		    "The image belongs to a snapshot, and whoever writes to it destroys that.",
-		    "Take write permission away from it (chmod a-w).");
+		add(c, RULE_D056, "frozen", "may be written");
 }
 
-static void compare_sizes(struct compare *c, uint64_t saved, uint64_t now, const char *why)
+static void compare_sizes(struct compare *c, uint64_t saved, uint64_t now)
 {
 	char a[32], b[32];
 
@@ -81,7 +67,7 @@ static void compare_sizes(struct compare *c, uint64_t saved, uint64_t now, const
 		return;
 	snprintf(a, sizeof a, "%llu bytes", (unsigned long long)saved);
 	snprintf(b, sizeof b, "%llu bytes", (unsigned long long)now);
-	add(c, "D052", FINDING_REFUSAL, a, b, why, "Name the image that was saved.");
+	add(c, RULE_D052, a, b);
 }
 
 /* What the chain looks like: "raw", "2 overlays on raw". */
@@ -106,10 +92,7 @@ static bool same_shape(const struct disk_state *saved, const struct disk_chain *
 static void add_missing(struct compare *c, const char *path, const char *found)
 {
 	set_subject(c, path);
-	add(c, "D050", FINDING_REFUSAL, path, found,
-	    "A disk of the snapshot cannot be used, and memory without the disk of the same moment "
-	    "is a corrupted guest.",
-	    "Bring the image back as it was, or say where it is (--disk).");
+	add(c, RULE_D050, path, found);
 }
 
 int disk_verify(const struct disk_state *saved, const struct disk_chain *now, struct findings *out,
@@ -125,27 +108,37 @@ int disk_verify(const struct disk_state *saved, const struct disk_chain *now, st
 	}
 	set_subject(&c, now->image[0].path);
 	if (!same_shape(saved, now)) {
-		add(&c, "D051", FINDING_REFUSAL, shape(saved->image_n, a), shape(now->n, b),
-		    "The disk is put together from other images than it was.",
-		    "Name the image that was saved; overlays made since are not part of it.");
+		add(&c, RULE_D051, shape(saved->image_n, a), shape(now->n, b));
 		return 0;
 	}
 	int r = disk_image_bytes_(&now->image[0], &bytes, e);
 	if (r)
 		return r;
-	compare_sizes(&c, saved->bytes, bytes, "The guest knows its disk with another size.");
+	compare_sizes(&c, saved->bytes, bytes);
 	for (uint32_t i = 0; i < now->n; i++) {
 		struct disk_image_state facts;
 		r = disk_image_facts_(&now->image[i], &facts, e);
 		if (r)
 			return r;
 		set_subject(&c, now->image[i].path);
-		compare_sizes(&c, saved->image[i].file_bytes, facts.file_bytes,
-			      "The file is not the one that was saved, or was cut or extended.");
+		compare_sizes(&c, saved->image[i].file_bytes, facts.file_bytes);
 		compare_ids(&c, &saved->image[i], &facts);
 		compare_time(&c, &saved->image[i], &facts);
 	}
 	return 0;
+}
+
+int disk_verify_bytes(const char *id, uint64_t saved, const struct disk_chain *now,
+		      struct findings *out, struct err *e)
+{
+	struct compare c = {.out = out};
+	uint64_t bytes;
+	int r = disk_image_bytes_(&now->image[0], &bytes, e);
+
+	snprintf(c.subject, sizeof c.subject, "%s", id);
+	if (!r)
+		compare_sizes(&c, saved, bytes);
+	return r;
 }
 
 int disk_verify_open(const struct disk_state *saved, const char *path, struct disk_chain *chain,

@@ -59,7 +59,7 @@ int pci_place(const struct layout *l, struct machine *m, struct err *e) MUST_CHE
  * Trust: both may come from a file. Slots: bus 0, function 0, 0 only for the host bridge, none
  * twice. BARs: a power of two in size, aligned to it, inside their window, no overlap.
  *
- * Returns 0, -ERR_STRUCTURE, -ERR_DUPLICATE, -ERR_RANGE naming the device.
+ * Returns 0, or -ERR_INCOMPATIBLE with the rule (layout/rules.h) and the device.
  */
 int pci_place_check(const struct layout *l, const struct machine *m, struct err *e) MUST_CHECK;
 

@@ -1,27 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "devices/pci_host.h"
 
+#include "layout/compat.h"
+
 #include <inttypes.h>
-#include <string.h>
+#include <stdlib.h>
 
 int pci_window(const struct layout *l, unsigned bar, const struct layout_region **out,
 	       struct err *e)
 {
-	const struct layout_region *found = NULL;
-
-	for (uint32_t i = 0; i < l->region_n; i++) {
-		const struct layout_region *r = &l->region[i];
-		if (r->kind != REGION_WINDOW)
-			continue;
-		if (bar == PCI_BAR_REGISTERS)
-			found = r; /* the last one: regions ascend */
-		else if (!found && region_end(r) <= 4 * GIB)
-			found = r;
-	}
-	if (!found)
-		return err_set(e, ERR_STRUCTURE, "%s has no window for PCI", l->id);
-	*out = found;
-	return 0;
+	*out = layout_window(l, bar == PCI_BAR_REGISTERS);
+	return *out ? 0 : err_set(e, ERR_STRUCTURE, "%s has no window for PCI", l->id);
 }
 
 static bool is_function(const struct machine_device *d)
@@ -52,68 +41,15 @@ static bool in_the_way(const struct machine *m, uint64_t start, uint64_t size, s
 	return false;
 }
 
-static int check_bar(const struct layout *l, const struct machine_device *d, unsigned bar,
-		     struct err *e)
-{
-	const struct layout_region *w;
-	uint64_t start = d->bar[bar], size = d->bar_bytes[bar];
-
-	if (size < 16 || size & (size - 1) || !start || start & (size - 1))
-		return err_set(e, ERR_RANGE,
-			       "%s: BAR of 0x%" PRIx64 " bytes at 0x%" PRIx64
-			       " is not a power of two aligned to its size",
-			       d->id, size, start);
-	int r = pci_window(l, bar, &w, e);
-	if (r)
-		return r;
-	if (!num_inside(start, size, w->start, w->size))
-		return err_set(e, ERR_STRUCTURE,
-			       "%s: BAR at 0x%" PRIx64 " is not in %s (0x%" PRIx64 " to 0x%" PRIx64
-			       ")",
-			       d->id, start, w->name, w->start, region_end(w));
-	return 0;
-}
-
-static int check_slot(const struct machine *m, const struct machine_device *d, struct err *e)
-{
-	bool is_host = !is_function(d);
-
-	if (d->pci >> 8 || d->pci & 7 || (pci_slot(d->pci) == 0) != is_host)
-		return err_set(e, ERR_RANGE, "%s at %02x:%02x.%x: functions are 00:01.0 to 00:1f.0",
-			       d->id, d->pci >> 8, pci_slot(d->pci), d->pci & 7);
-	for (const struct machine_device *o = m->device; o < d; o++)
-		if (o->pci == d->pci)
-			return err_set(e, ERR_DUPLICATE, "%s and %s are both at 00:%02x.0", o->id,
-				       d->id, pci_slot(d->pci));
-	return 0;
-}
-
 int pci_place_check(const struct layout *l, const struct machine *m, struct err *e)
 {
-	int r = 0;
+	struct findings *f = calloc(1, sizeof *f);
 
-	for (uint32_t i = 0; !r && i < m->device_n; i++) {
-		const struct machine_device *d = &m->device[i];
-		if (d->pci != MACHINE_NO_PCI)
-			r = check_slot(m, d, e);
-		else if (is_function(d) || d->bar[0] || d->bar[1])
-			r = err_set(e, ERR_RANGE, "%s has BARs but no place on the PCI bus", d->id);
-		for (unsigned b = 0; !r && b < PCI_BARS; b++)
-			if (d->bar[b] || d->bar_bytes[b])
-				r = check_bar(l, d, b, e);
-	}
-	/* Only now that no BAR wraps around. */
-	for (uint32_t i = 0; !r && i < m->device_n; i++) {
-		const struct machine_device *d = &m->device[i];
-		struct place other;
-		for (unsigned b = 0; !r && b < PCI_BARS; b++)
-			if (d->bar[b] &&
-			    in_the_way(m, d->bar[b], d->bar_bytes[b], (struct place){d, b}, &other))
-				r = err_set(
-				    e, ERR_STRUCTURE,
-				    "%s: BAR at 0x%" PRIx64 " overlaps that of %s at 0x%" PRIx64,
-				    d->id, d->bar[b], other.dev->id, other.dev->bar[other.bar]);
-	}
+	if (!f)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	compat_places(l, m, f);
+	int r = findings_error(f, e);
+	free(f);
 	return r;
 }
 

@@ -55,7 +55,8 @@ void virtio_net_link(struct device *d, bool up);
 /**
  * tap_open() - open the TAP device @name, making it if need be
  * @out: descriptor, owned by the caller
- * Returns 0, -ERR_USAGE (no name for an interface), -ERR_IO.
+ * Returns 0, -ERR_USAGE (no name for an interface), -ERR_INCOMPATIBLE (another kind of interface, or
+ * one with several queues), -ERR_IO.
  */
 int tap_open(const char *name, int *out, struct err *e) MUST_CHECK;
 

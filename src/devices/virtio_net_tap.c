@@ -19,8 +19,12 @@ static int set_up(int fd, const char *name, struct err *e)
 	int bytes = HEADER_BYTES;
 
 	strncpy(ifr.ifr_name, name, sizeof ifr.ifr_name - 1);
+	/* As the kernel says that the interface has several queues, or is no TAP device. */
 	if (ioctl(fd, TUNSETIFF, &ifr))
-		return err_sys(e, ERR_IO, errno, "cannot attach to interface %s", name);
+		return errno == EINVAL ? err_set(e, ERR_INCOMPATIBLE,
+						 "interface %s is no TAP device with one queue",
+						 name)
+				       : err_sys(e, ERR_IO, errno, "cannot attach to interface %s", name);
 	if (ioctl(fd, TUNSETVNETHDRSZ, &bytes) || ioctl(fd, TUNSETOFFLOAD, 0))
 		return err_sys(e, ERR_IO, errno, "cannot set up interface %s", name);
 	return 0;

@@ -14,7 +14,6 @@
 
 #include <sys/uio.h>
 
-#define VIRTQ_SIZE_MAX	256
 #define VIRTQ_CHAIN_MAX 256
 
 struct virtq {

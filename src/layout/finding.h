@@ -10,23 +10,16 @@
 #define LAYOUT_FINDING_H
 
 #include "base/base.h"
+#include "layout/rules.h"
 
 #include <stdio.h>
-
-enum severity {
-	FINDING_NOTE,	 /* worth knowing; also what was not compared */
-	FINDING_WARNING, /* compatible, but something will be different */
-	FINDING_REFUSAL, /* incompatible */
-};
 
 enum verdict { VERDICT_IDENTICAL, VERDICT_COMPATIBLE, VERDICT_INCOMPATIBLE };
 
 struct finding {
-	const char *rule; /* "L012": static */
-	enum severity severity;
+	const struct rule *rule;
 	char subject[64]; /* region, device, register */
-	char saved[96], found[96];
-	const char *why, *todo; /* one sentence each: static */
+	char saved[160], found[160];
 };
 
 #define FINDINGS_MAX 64
@@ -39,9 +32,11 @@ struct findings {
 };
 
 /** findings_add() - @saved and @found are formatted by the caller. */
-void findings_add(struct findings *f, const char *rule, enum severity severity,
-		  const char *subject, const char *saved, const char *found, const char *why,
-		  const char *todo);
+void findings_add(struct findings *f, enum rule_id rule, const char *subject, const char *saved,
+		  const char *found);
+/** findings_add_u64() - the same for plain numbers. */
+void findings_add_u64(struct findings *f, enum rule_id rule, const char *subject, uint64_t saved,
+		      uint64_t found);
 
 /** findings_verdict() - identical when there is nothing above a note. */
 enum verdict findings_verdict(const struct findings *f);
@@ -56,5 +51,8 @@ struct json_t *findings_json(const struct findings *f);
 
 /** findings_error() - the first refusal as one line; -ERR_INCOMPATIBLE, or 0 when there is none. */
 int findings_error(const struct findings *f, struct err *e) MUST_CHECK;
+
+/** rules_markdown() - a table of rules for each prefix. */
+void rules_markdown(FILE *out);
 
 #endif

@@ -5,7 +5,9 @@
 
 /* Each name's versions in ascending order: the last one found is the newest. */
 static const struct layout_def *const defs[] = {
-	&layout_x86_64_linux_1,
+    &layout_x86_64_linux_1, &layout_x86_64_linux_2,  &layout_x86_64_bios_1,
+    &layout_x86_64_bios_2,  &layout_aarch64_linux_1, &layout_aarch64_linux_2,
+    &layout_aarch64_bios_1, &layout_aarch64_bios_2,
 };
 
 const struct layout_def *layout_def_find(const char *id)
@@ -14,7 +16,8 @@ const struct layout_def *layout_def_find(const char *id)
 	size_t n = strlen(id);
 
 	for (size_t i = 0; i < ARRAY_LEN(defs); i++)
-		if (!strcmp(defs[i]->id, id) || (!strncmp(defs[i]->id, id, n) && defs[i]->id[n] == '@'))
+		if (!strcmp(defs[i]->id, id) ||
+		    (!strncmp(defs[i]->id, id, n) && defs[i]->id[n] == '@'))
 			found = defs[i];
 	return found;
 }
@@ -82,11 +85,35 @@ const struct layout_region *layout_first(const struct layout *l, enum region_kin
 	return NULL;
 }
 
-bool layout_backed(const struct layout_region *r)
+const struct layout_region *layout_window(const struct layout *l, bool highest)
 {
-	return !r->parent && r->size &&
-	       (r->kind == REGION_RAM || r->kind == REGION_RESERVED_RAM ||
-		r->kind == REGION_FIRMWARE);
+	const struct layout_region *found = NULL;
+	size_t i = 0;
+
+	/* Regions ascend. */
+	for (const struct layout_region *r; (r = layout_first(l, REGION_WINDOW, &i));)
+		if (highest || (!found && r->size <= 4 * GIB && r->start <= 4 * GIB - r->size))
+			found = r;
+	return found;
+}
+
+static bool backed_kind(const struct layout_region *r)
+{
+	return r->kind == REGION_RAM || r->kind == REGION_RESERVED_RAM ||
+	       r->kind == REGION_FIRMWARE;
+}
+
+/* What lies in memory is part of that. */
+bool layout_backed(const struct layout *l, const struct layout_region *r)
+{
+	if (!r->size || !backed_kind(r))
+		return false;
+	while (r->parent) {
+		r = &l->region[r->parent - 1];
+		if (backed_kind(r))
+			return false;
+	}
+	return true;
 }
 
 uint64_t layout_backed_bytes(const struct layout *l)
@@ -94,7 +121,7 @@ uint64_t layout_backed_bytes(const struct layout *l)
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < l->region_n; i++)
-		if (layout_backed(&l->region[i]))
+		if (layout_backed(l, &l->region[i]))
 			sum += l->region[i].size;
 	return sum;
 }

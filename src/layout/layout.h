@@ -31,12 +31,20 @@ const char *layout_note(const struct layout *l, const char *region);
  */
 void layout_params_init(struct layout_params *p, uint64_t ram_bytes);
 
+/** layout_params_fit() - take from @p what @def has no row for. */
+void layout_params_fit(const struct layout_def *def, struct layout_params *p);
+
+/** layout_params_complete() - give @p what @def needs and @p lacks: a firmware of 1 MiB, a GICv3.
+ */
+void layout_params_complete(const struct layout_def *def, struct layout_params *p);
+
 /**
  * layout_build() - make a layout from a definition
  * @out: written on success; it satisfies layout_check()
  *
  * Returns 0 or -ERR_RANGE with the reason: RAM too small for kernel and initrd, not a multiple of
- * 2 MiB, more than the address bits carry, too many vCPUs.
+ * 2 MiB, more than the address bits carry, too many vCPUs, a parameter that the definition has no
+ * row for or one that it needs.
  */
 int layout_build(const struct layout_def *def, const struct layout_params *p, struct layout *out,
 		 struct err *e) MUST_CHECK;
@@ -45,7 +53,8 @@ int layout_build(const struct layout_def *def, const struct layout_params *p, st
  * layout_check() - invariants of any layout, whoever made it
  * Trust: @l may come from a file. Names unique; no overlap but declared nesting; parents precede
  * children and hold them; nothing past the address limit; backed regions page-aligned, with the
- * parameter's RAM bytes in all. Returns 0 or -ERR_STRUCTURE, -ERR_RANGE, -ERR_DUPLICATE naming the region.
+ * parameter's RAM bytes in all. Returns 0 or -ERR_STRUCTURE with the rule (layout/rules.h) and the
+ * region.
  */
 int layout_check(const struct layout *l, struct err *e) MUST_CHECK;
 
@@ -63,9 +72,13 @@ int layout_need(const struct layout *l, const char *name, const struct layout_re
 /** layout_first() - first region of @kind at or after number @*i, which is advanced past it. */
 const struct layout_region *layout_first(const struct layout *l, enum region_kind kind, size_t *i);
 
-/** layout_backed() - true for a top-level region that guest memory stands behind. Those, in
- * order, are the RAM stream of a snapshot and the memory slots of KVM. */
-bool layout_backed(const struct layout_region *r);
+/** layout_window() - from which window BARs are given: the highest, or the lowest, which ends below
+ * 4 GiB. NULL when there is none. */
+const struct layout_region *layout_window(const struct layout *l, bool highest);
+
+/** layout_backed() - true for a region that guest memory stands behind and that is not part of
+ * another such. Those, in order, are the RAM stream of a snapshot and the memory slots of KVM. */
+bool layout_backed(const struct layout *l, const struct layout_region *r);
 
 /** layout_backed_bytes() - sum over all backed regions. */
 uint64_t layout_backed_bytes(const struct layout *l);

@@ -11,7 +11,7 @@ int mem_init(struct guest_mem *m, const struct layout *l, struct err *e)
 	*m = (struct guest_mem){.fd = -1};
 	for (uint32_t i = 0; i < l->region_n; i++) {
 		const struct layout_region *r = &l->region[i];
-		if (!layout_backed(r))
+		if (!layout_backed(l, r))
 			continue;
 		m->slot[m->slot_n++] = (struct mem_slot){gpa(r->start), r->size, m->size};
 		m->size += r->size;
@@ -25,7 +25,8 @@ int mem_init(struct guest_mem *m, const struct layout *l, struct err *e)
 		return r;
 	}
 	/* NORESERVE: a sparse guest may be larger than what the host has to spare. */
-	void *host = mmap(NULL, m->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m->fd, 0);
+	void *host =
+	    mmap(NULL, m->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m->fd, 0);
 	if (host == MAP_FAILED) {
 		int r = err_sys(e, ERR_NOMEM, errno, "cannot map guest memory");
 		mem_fini(m);

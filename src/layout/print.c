@@ -71,7 +71,7 @@ static json_t *region_json(const struct layout *l, const struct layout_region *r
 	json_object_set_new(j, "start", json_sprintf("0x%" PRIx64, r->start));
 	json_object_set_new(j, "end", json_sprintf("0x%" PRIx64, region_end(r)));
 	json_object_set_new(j, "size", json_integer((json_int_t)r->size));
-	json_object_set_new(j, "backed", json_boolean(layout_backed(r)));
+	json_object_set_new(j, "backed", json_boolean(layout_backed(l, r)));
 	json_object_set_new(j, "parent",
 			    r->parent ? json_string(l->region[r->parent - 1].name) : json_null());
 	json_object_set_new(j, "line",

@@ -10,7 +10,8 @@
 struct json_t;
 
 /** layout_print_text() - id, digest, then a table: memory and I/O ports, nested regions indented.
- * @l has passed layout_check(). Ends are one past the last address, as everywhere. */
+ * @l has passed layout_coherent(), so that a map that breaks rules can be looked at. Ends are one past
+ * the last address, as everywhere. */
 void layout_print_text(const struct layout *l, FILE *out);
 
 /** layout_json() - {id, digest, params, regions}; owned by the caller. Addresses are strings. */

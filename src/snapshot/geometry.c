@@ -10,7 +10,7 @@ int geometry_init(struct geometry *g, const struct layout *l, uint32_t chunk_byt
 	/* No overflow: layout_check() keeps each of 64 regions below 2^52. */
 	for (uint32_t i = 0; i < l->region_n; i++) {
 		const struct layout_region *r = &l->region[i];
-		if (!layout_backed(r))
+		if (!layout_backed(l, r))
 			continue;
 		g->part[g->n].offset = g->bytes;
 		g->part[g->n].bytes = r->size;

@@ -23,6 +23,8 @@ struct snap {
 	struct geometry g;
 	struct root root;
 	uint8_t *root_frame; /* checked by root_check_() */
+	/* Why RAM cannot be read: the layout breaks a rule. Code 0 when it can. */
+	struct err no_ram;
 
 	/* What snap_read_ram() used last. */
 	struct leaf *leaf; /* NULL before the first use */
@@ -31,6 +33,9 @@ struct snap {
 	bool leaf_valid, chunk_valid;
 	struct ZSTD_DCtx_s *zstd;
 };
+
+/* 0, or the reason why RAM cannot be read. */
+int ram_readable_(const struct snap *s, struct err *e);
 
 /* Every entry: kinds, and that leaves and zero frames follow each other up to the root. */
 int root_check_(const struct snap *s, struct err *e);

@@ -211,6 +211,10 @@ static int load_all(struct snap *s, struct guest_mem *ram, const struct snap_loa
 int snap_load_ram(struct snap *s, struct guest_mem *ram, const struct snap_load_opts *opts,
 		  struct err *e)
 {
+	int r = ram_readable_(s, e);
+
+	if (r)
+		return r;
 	if (!geometry_fits(&s->g, ram))
 		return err_set(e, ERR_USAGE, "memory is not that of the snapshot's layout");
 	return load_all(s, ram, opts, e);
@@ -218,5 +222,7 @@ int snap_load_ram(struct snap *s, struct guest_mem *ram, const struct snap_load_
 
 int snap_verify(struct snap *s, const struct snap_load_opts *opts, struct err *e)
 {
-	return load_all(s, NULL, opts, e);
+	int r = ram_readable_(s, e);
+
+	return r ? r : load_all(s, NULL, opts, e);
 }

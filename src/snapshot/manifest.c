@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshot/geometry.h"
+#include "layout/compat.h"
 #include "snapshot/manifest.h"
 
 #include <stdlib.h>
@@ -163,7 +164,8 @@ static int get_component(struct cbor_in *in, struct snap_manifest *m, uint64_t *
 	return r;
 }
 
-/* What the leading records say must fit together, and the layout must be one. */
+/* What the leading records say must fit together. A layout that breaks rules can be looked at, and
+ * the rules say more than an error would: snap_open(). */
 static int check_meaning(const struct snap_manifest *m, struct err *e)
 {
 	static const struct state_desc *const lead[] = {&snapshot_identity_desc, &layout_desc,
@@ -179,10 +181,11 @@ static int check_meaning(const struct snap_manifest *m, struct err *e)
 	}
 	const struct layout *l = m->item[1].st;
 	const struct snapshot_ram *ram = m->item[3].st;
-	r = layout_check(l, e);
-	if (r)
-		err_where(e, "layout"), at = m->item[1].at;
-	if (!r) {
+	r = layout_coherent(l, e);
+	if (r) {
+		at = m->item[1].at;
+		err_where(e, "layout");
+	} else if (!layout_check(l, NULL)) {
 		at = m->item[3].at;
 		r = geometry_init(&g, l, ram->chunk_bytes, e);
 		if (!r && g.bytes != ram->stream_bytes)

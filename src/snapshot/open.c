@@ -160,6 +160,25 @@ static int open_root(struct snap *s, struct err *e)
 	return r;
 }
 
+/* The index cannot be understood without a sound layout: it stays closed. */
+static int open_ram(struct snap *s, struct err *e)
+{
+	int r = layout_check(snap_layout(s), &s->no_ram);
+
+	if (!r)
+		return open_root(s, e);
+	err_where(&s->no_ram, "layout");
+	s->no_ram.offset = s->manifest.item[1].at;
+	return 0;
+}
+
+int ram_readable_(const struct snap *s, struct err *e)
+{
+	if (s->no_ram.code && e)
+		*e = s->no_ram;
+	return -s->no_ram.code;
+}
+
 int snap_open(const struct io_src *src, struct snap **out, struct err *e)
 {
 	struct snap *s = calloc(1, sizeof *s);
@@ -167,11 +186,12 @@ int snap_open(const struct io_src *src, struct snap **out, struct err *e)
 	if (!s)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	s->src = src;
+	s->no_ram = (struct err)ERR_INIT;
 	int r = open_header(s, e);
 	if (!r)
 		r = open_manifest(s, e);
 	if (!r)
-		r = open_root(s, e);
+		r = open_ram(s, e);
 	if (r) {
 		snap_close(s);
 		return r;

@@ -59,12 +59,15 @@ static int need_chunk(struct snap *s, uint64_t number, struct err *e)
 int snap_read_ram(struct snap *s, uint64_t offset, void *out, size_t n, struct err *e)
 {
 	uint8_t *p = out;
+	int r = ram_readable_(s, e);
 
+	if (r)
+		return r;
 	if (!num_inside(offset, n, 0, s->g.bytes))
 		return err_set(e, ERR_RANGE,
 			       "%zu bytes at 0x%" PRIx64 " of RAM, which has 0x%" PRIx64, n, offset,
 			       s->g.bytes);
-	int r = make_room(s, e);
+	r = make_room(s, e);
 	while (!r && n) {
 		uint64_t number = geometry_find(&s->g, offset);
 		struct span span = geometry_chunk(&s->g, number);

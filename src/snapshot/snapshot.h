@@ -175,8 +175,9 @@ struct snap_info {
  * @out: new handle, owned by the caller, freed by snap_close()
  *
  * Reads header, footer, manifest and index root, the digests first; nothing of RAM, whatever its
- * size. Trust: @src is hostile. The layout has passed layout_check() and everything is bounded by
- * SNAP_*_MAX.
+ * size. Trust: @src is hostile. Everything is bounded by SNAP_*_MAX. The layout has passed
+ * layout_coherent(); when it breaks rules of layout_check() the handle is good for everything but
+ * RAM, so that the rules can be told.
  *
  * Returns 0, -ERR_MAGIC, -ERR_VERSION, -ERR_FEATURE, -ERR_TRUNCATED, -ERR_CHECKSUM, -ERR_STRUCTURE,
  * -ERR_IO, or what snap_manifest_decode() returns. @e has the offset in the file.

@@ -51,7 +51,8 @@ STATE_DECLARE(layout_region, LAYOUT_REGION_STATE);
 	FIELD(T, 7, u64, firmware_bytes, 1, 0, hex, "Firmware image, in bytes")                    \
 	FIELD(T, 8, u64, pvm_firmware_bytes, 1, 0, hex,                                            \
 	      "Firmware image of a protected VM, in bytes")                                        \
-	FIELD(T, 9, u8, gic_version, 1, 0, dec, "Interrupt controller on aarch64: 2 or 3; else 0")
+	FIELD(T, 9, u8, gic_version, 1, 0, dec, "Interrupt controller on aarch64: 2 or 3; else 0") \
+	FLAG(T, 10, gic_its, 1, 0, "A GICv3 has an interrupt translation service")
 
 STATE_DECLARE(layout_params, LAYOUT_PARAMS_STATE);
 

@@ -105,6 +105,26 @@ void state_text(const struct state_desc *d, const void *st, int indent, FILE *ou
 struct json_t;
 struct json_t *state_json(const struct state_desc *d, const void *st);
 
+/**
+ * state_from_json() - the opposite
+ * @j:  hostile; must have exactly the record's fields
+ * @st: desc->size bytes; written whole on success, untouched on failure
+ *
+ * Returns 0, -ERR_TYPE, -ERR_RANGE, -ERR_LIMIT, -ERR_MISSING, -ERR_UNKNOWN, -ERR_ENCODING,
+ * -ERR_NOMEM; @e->where names the field.
+ */
+int state_from_json(const struct state_desc *d, const struct json_t *j, void *st,
+		    struct err *e) MUST_CHECK;
+
+/** state_file_json() - {"record": name, "version", name: state_json()}: what a file of one record
+ * holds. Owned by the caller. */
+struct json_t *state_file_json(const struct state_desc *d, const void *st);
+
+/** state_read_file() - such a file; hostile, at most 1 MiB of it is read. Besides what
+ * state_from_json() returns: -ERR_IO, -ERR_LIMIT, -ERR_MAGIC (another record), -ERR_VERSION. */
+int state_read_file(const struct state_desc *d, const char *path, void *st,
+		    struct err *e) MUST_CHECK;
+
 /** state_cddl(), state_markdown() - the schema of the record at its current version. */
 void state_cddl(const struct state_desc *d, FILE *out);
 void state_markdown(const struct state_desc *d, FILE *out);

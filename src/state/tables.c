@@ -4,6 +4,7 @@
 #include "state/clock.h"
 #include "state/debug_exit.h"
 #include "state/disk.h"
+#include "state/cpu_policy.h"
 #include "state/host.h"
 #include "state/i8042.h"
 #include "state/layout.h"
@@ -39,6 +40,7 @@ STATE_DEFINE(disk_state, DISK_STATE, "disk", 1, "The images that hold a disk's c
 STATE_DEFINE(host_cap, HOST_CAP_STATE, "host-cap", 1, "One KVM capability");
 STATE_DEFINE(host_msr, HOST_MSR_STATE, "host-msr", 1, "One model-specific register");
 STATE_DEFINE(host, HOST_STATE, "host", 1, "What the host could carry");
+STATE_DEFINE(cpu_policy, CPU_POLICY_STATE, "cpu-policy", 1, "Features that guests get");
 STATE_DEFINE(clock, CLOCK_STATE, "clock", 1, "The guest's time at the pause");
 STATE_DEFINE(x86_segment, X86_SEGMENT_STATE, "x86-segment", 1, "A segment register");
 STATE_DEFINE(x86_table, X86_TABLE_STATE, "x86-table", 1, "A descriptor-table register");

@@ -6,6 +6,7 @@
 #include "state/pci.h"
 
 #define VIRTIO_QUEUES_MAX 8
+#define VIRTQ_SIZE_MAX	  256
 
 /* Saved only with nothing in flight: what is available from last_avail on was not looked at. */
 #define VIRTIO_QUEUE_STATE(T, FIELD, FLAG, ENUM, ARRAY, BYTES, TEXT, RECORD, LIST)                 \

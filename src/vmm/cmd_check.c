@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/commands.h"
 #include "vmm/disks.h"
-#include "vmm/verdict.h"
 
 #include "arch/arch.h"
+#include "snapshot/verdict.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,62 +11,92 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static int check(const char *path, struct findings *out, struct err *e)
+static int this_host(struct host *out, struct err *e)
+{
+	int kvm_fd, r = arch_kvm_open(&kvm_fd, e);
+
+	if (r)
+		return r;
+	r = arch_host(kvm_fd, out, e);
+	close(kvm_fd);
+	return r;
+}
+
+/* Another host's disks are not at hand. */
+static int apply_rules(const struct snap *snap, const char *profile, struct findings *out,
+		       struct err *e)
+{
+	const struct snap_manifest *m = snap_manifest(snap);
+	struct host *host = calloc(1, sizeof *host);
+	int r = !host	  ? err_set(e, ERR_NOMEM, "out of memory")
+		: profile ? state_read_file(&host_desc, profile, host, e)
+			  : this_host(host, e);
+
+	if (!r)
+		r = verdict_snapshot(m, host, out, e);
+	if (!r && profile)
+		verdict_disks_unseen(m, out);
+	else if (!r)
+		r = disks_verdict(m, out, e);
+	free(host);
+	return r;
+}
+
+static int check(const char *path, const char *profile, struct findings *out, struct err *e)
 {
 	struct io_src src;
 	struct snap *snap = NULL;
-	int kvm_fd = -1, fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct host *host = calloc(1, sizeof *host);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int r = fd < 0 ? err_sys(e, ERR_IO, errno, "cannot open") : io_src_fd(&src, fd, e);
 
 	if (!r)
 		r = snap_open(&src, &snap, e);
 	if (r)
 		err_file(e, path);
-	if (!r)
-		r = host ? arch_kvm_open(&kvm_fd, e) : err_set(e, ERR_NOMEM, "out of memory");
-	if (!r)
-		r = arch_host(kvm_fd, host, e);
-	if (!r)
-		r = verdict_snapshot(snap_manifest(snap), host, out, e);
-	if (!r)
-		r = disks_verdict(snap_manifest(snap), out, e);
+	else
+		r = apply_rules(snap, profile, out, e);
 	snap_close(snap);
-	free(host);
-	if (kvm_fd >= 0)
-		close(kvm_fd);
 	if (fd >= 0)
 		close(fd);
 	return r;
 }
 
+int print_findings(const struct findings *f, bool json)
+{
+	if (json && print_json(findings_json(f)))
+		return STATUS_FAILED;
+	if (!json)
+		findings_text(f, stdout);
+	return findings_verdict(f) == VERDICT_INCOMPATIBLE ? STATUS_INCOMPATIBLE : STATUS_DONE;
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
-	bool json = false;
+	bool json = false, list = false;
+	const char *path, *profile = NULL;
 	const struct option_spec spec[] = {
+		{0, "host", "PROFILE", OPT_TEXT, &profile, "on that host, by its exported profile"},
 		{0, "json", NULL, OPT_FLAG, &json, "print JSON"},
+		{0, "rules", NULL, OPT_FLAG, &list, "print every rule there is, as Markdown"},
 	};
 	struct err e = ERR_INIT;
-	const char *path;
-	int status = options_parse(self, spec, ARRAY_LEN(spec), argc, argv, 1, 1, &path);
+	int status = options_parse(self, spec, ARRAY_LEN(spec), argc, argv, 0, 1, &path);
 
 	if (status >= 0)
 		return status;
-	struct findings *f = calloc(1, sizeof *f);
-	int r = f ? check(path, f, &e) : err_set(&e, ERR_NOMEM, "out of memory");
-	if (r) {
-		status = fail(&e);
-	} else {
-		status = findings_verdict(f) == VERDICT_INCOMPATIBLE ? STATUS_INCOMPATIBLE
-								      : STATUS_DONE;
-		if (json)
-			status = print_json(findings_json(f)) ? STATUS_FAILED : status;
-		else
-			findings_text(f, stdout);
+	if (list && !path) {
+		rules_markdown(stdout);
+		return STATUS_DONE;
 	}
+	struct findings *f = calloc(1, sizeof *f);
+	int r = !f     ? err_set(&e, ERR_NOMEM, "out of memory")
+		: !path ? err_set(&e, ERR_USAGE, "check: no snapshot given (vmm check --help)")
+			: check(path, profile, f, &e);
+	status = r ? fail(&e) : print_findings(f, json);
 	free(f);
 	return status;
 }
 
 const struct command cmd_check = {
-	"check", "FILE [--json]", "would this snapshot restore here? exit status 3 if not", run};
+	"check", "FILE [--host PROFILE] [--json] | --rules",
+	"would this snapshot restore here, or on another host? exit status 3 if not", run};

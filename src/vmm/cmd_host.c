@@ -3,8 +3,10 @@
 
 #include "arch/arch.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static void print_text(const struct host *h, const struct arch_speed *speed)
@@ -29,10 +31,32 @@ static void print_text(const struct host *h, const struct arch_speed *speed)
 	putchar('\n');
 }
 
+/* "-" for standard output. */
+static int export_profile(const struct host *h, const char *path, struct err *e)
+{
+	json_t *j = state_file_json(&host_desc, h);
+	char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
+	FILE *out = strcmp(path, "-") ? fopen(path, "we") : stdout;
+	int r = !text  ? err_set(e, ERR_NOMEM, "out of memory")
+		: !out ? err_sys(e, ERR_IO, errno, "cannot create")
+		: fprintf(out, "%s\n", text) < 0 ? err_sys(e, ERR_IO, errno, "cannot write")
+						 : 0;
+
+	if (out && out != stdout && fclose(out) && !r)
+		r = err_sys(e, ERR_IO, errno, "cannot write");
+	if (r)
+		err_file(e, path);
+	free(text);
+	json_decref(j);
+	return r;
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
 	bool json = false;
+	const char *export = NULL;
 	const struct option_spec spec[] = {
+		{0, "export", "FILE", OPT_TEXT, &export, "write the profile that checks elsewhere take"},
 		{0, "json", NULL, OPT_FLAG, &json, "print JSON"},
 	};
 	struct err e = ERR_INIT;
@@ -46,10 +70,14 @@ static int run(const struct command *self, int argc, char **argv)
 	int r = h ? arch_kvm_open(&kvm_fd, &e) : err_set(&e, ERR_NOMEM, "out of memory");
 	if (!r)
 		r = arch_host(kvm_fd, h, &e);
-	if (!r)
+	if (!r && export)
+		r = export_profile(h, export, &e);
+	else if (!r)
 		r = arch_host_speed(kvm_fd, &speed, &e);
 	if (r) {
 		status = fail(&e);
+	} else if (export) {
+		status = STATUS_DONE;
 	} else if (json) {
 		json_t *j = state_json(&host_desc, h);
 		json_object_set_new(j, "kernel_mips", json_integer(speed.kernel_mips));
@@ -66,4 +94,4 @@ static int run(const struct command *self, int argc, char **argv)
 }
 
 const struct command cmd_host = {
-	"host", "[--json]", "what this host can carry, and how fast its KVM is", run};
+	"host", "[--json | --export FILE]", "what this host can carry, and how fast its KVM is", run};

@@ -6,7 +6,8 @@
 #include "vmm/progress.h"
 #include "vmm/restore.h"
 #include "vmm/runtime.h"
-#include "vmm/verdict.h"
+
+#include "snapshot/verdict.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,6 +77,22 @@ static int check_given(const struct option_list *list, const char *type, const s
 	return 0;
 }
 
+static int open_tap(struct setup *s, const struct machine_device *md, const char *tap,
+		    struct err *e)
+{
+	struct err why = ERR_INIT;
+	char saved[48];
+	int r = backends_tap(&s->backends, md->id, tap, &why);
+
+	if (r == -ERR_INCOMPATIBLE) {
+		snprintf(saved, sizeof saved, "%u queues of %u", md->queues, md->queue_size);
+		findings_add(s->findings, RULE_D020, md->id, saved, why.msg);
+		return findings_error(s->findings, e);
+	}
+	*e = why;
+	return r;
+}
+
 static int open_net(const struct options *o, struct setup *s, struct err *e)
 {
 	const struct machine *m = snap_machine(s->snap);
@@ -86,7 +103,7 @@ static int open_net(const struct options *o, struct setup *s, struct err *e)
 		if (strcmp(md->type, "virtio-net"))
 			continue;
 		const char *tap = given(&o->net, md->id);
-		r = tap ? backends_tap(&s->backends, md->id, tap, e)
+		r = tap ? open_tap(s, md, tap, e)
 			: err_set(e, ERR_USAGE, "network %s needs a TAP device (--net %s=NAME)",
 				  md->id, md->id);
 	}

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/backends.h"
 #include "vmm/commands.h"
+#include "vmm/cpu.h"
 #include "vmm/machine.h"
 #include "vmm/process.h"
 #include "vmm/runtime.h"
 
 #include "devices/virtio.h"
+#include "layout/compat.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +18,9 @@
 
 struct options {
 	const char *name, *kernel, *initrd, *cmdline, *layout, *console, *virtio_console;
+	const char *cpu, *phys_bits;
 	uint64_t memory;
-	uint32_t cpus, phys_bits;
+	uint32_t cpus;
 	struct option_list disk, net, serial;
 	bool debug_exit, allow_emulated, detach, paused;
 };
@@ -30,6 +33,8 @@ struct setup {
 	struct arch_kernel *kernel;
 	struct layout *layout;
 	struct machine *machine;
+	struct host *host;
+	struct cpu_policy *cpu; /* NULL: all that the host can give */
 	struct backends backends;
 };
 
@@ -74,6 +79,46 @@ static int check_speed(const struct options *o, struct setup *s, struct err *e)
 		       speed.kernel_mips);
 }
 
+static int read_cpu(const struct options *o, struct setup *s, struct err *e)
+{
+	int r = arch_host(s->kvm_fd, s->host, e);
+
+	if (r || cpu_is_host(o->cpu))
+		return r;
+	s->cpu = calloc(1, sizeof *s->cpu);
+	if (!s->cpu)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	return cpu_load(o->cpu, s->cpu, e);
+}
+
+/* The address bits are the machine's: "host" is for one that never leaves hosts like this one. */
+static int set_phys_bits(const struct options *o, const struct setup *s, struct layout_params *p,
+			 struct err *e)
+{
+	uint64_t v;
+
+	if (!strcmp(o->phys_bits, "host"))
+		v = s->host->phys_bits < ARCH_PHYS_BITS_MAX ? s->host->phys_bits : ARCH_PHYS_BITS_MAX;
+	else if (num_parse_size(o->phys_bits, &v) || v > UINT8_MAX)
+		return err_set(e, ERR_USAGE, "--phys-bits %s: a number, or host", o->phys_bits);
+	p->phys_bits = (uint8_t)v;
+	return 0;
+}
+
+/* The rules that a snapshot of this machine would be refused by, right after it was made. */
+static int check_host(const struct setup *s, struct err *e)
+{
+	struct findings *f = calloc(1, sizeof *f);
+
+	if (!f)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	if (compat_host(s->layout, s->host, s->host, f) && s->cpu)
+		cpu_policy_check(s->cpu, s->host, f);
+	int r = findings_error(f, e);
+	free(f);
+	return r;
+}
+
 static int build_layout(const struct options *o, struct setup *s, struct err *e)
 {
 	const struct layout_def *def = layout_def_find(o->layout);
@@ -83,10 +128,12 @@ static int build_layout(const struct options *o, struct setup *s, struct err *e)
 		return err_set(e, ERR_NAME, "no layout %s (vmm layout list)", o->layout);
 	layout_params_init(&p, o->memory);
 	p.vcpus = o->cpus;
-	if (o->phys_bits)
-		p.phys_bits = o->phys_bits > UINT8_MAX ? UINT8_MAX : (uint8_t)o->phys_bits;
-	int r = arch_kernel_params(s->kernel, def, &p, e);
-	return r ? r : layout_build(def, &p, s->layout, e);
+	int r = o->phys_bits ? set_phys_bits(o, s, &p, e) : 0;
+	if (!r)
+		r = arch_kernel_params(s->kernel, def, &p, e);
+	if (!r)
+		r = layout_build(def, &p, s->layout, e);
+	return r ? r : check_host(s, e);
 }
 
 static const char *key(const char *text, const char *name, const char *fallback, char *buf,
@@ -177,7 +224,8 @@ static int add_net(const char *vm, const char *text, uint32_t i, struct setup *s
 static int build_machine(const struct options *o, struct setup *s, struct err *e)
 {
 	struct machine_device md;
-	int r = machine_begin(s->layout, o->debug_exit, s->machine, e);
+	int r = machine_begin(s->layout, s->cpu ? s->cpu->name : "host", o->debug_exit, s->machine,
+				e);
 
 	for (uint32_t i = 0; !r && i < o->disk.n; i++)
 		r = add_disk(o->disk.text[i], i, s, e);
@@ -202,10 +250,13 @@ static int prepare(const struct options *o, struct setup *s, struct err *e)
 
 	s->layout = calloc(1, sizeof *s->layout);
 	s->machine = calloc(1, sizeof *s->machine);
-	if (!r && (!s->layout || !s->machine))
+	s->host = calloc(1, sizeof *s->host);
+	if (!r && (!s->layout || !s->machine || !s->host))
 		r = err_set(e, ERR_NOMEM, "out of memory");
 	if (!r)
 		r = arch_kvm_open(&s->kvm_fd, e);
+	if (!r)
+		r = read_cpu(o, s, e);
 	if (!r)
 		r = open_kernel(o, s, e);
 	if (!r)
@@ -228,6 +279,7 @@ static int build_vm(const struct options *o, struct setup *s, struct vm **out, s
 		.kvm_fd = s->kvm_fd,
 		.layout = s->layout,
 		.machine = s->machine,
+		.cpu = s->cpu,
 		.backend = s->backends.item,
 		.backend_n = s->backends.n,
 	};
@@ -243,6 +295,8 @@ static void close_all(struct setup *s)
 	arch_kernel_free(s->kernel);
 	free(s->layout);
 	free(s->machine);
+	free(s->host);
+	free(s->cpu);
 	/* The rest ends with the process. */
 }
 
@@ -274,6 +328,7 @@ static int run(const struct command *self, int argc, char **argv)
 		.layout = "x86_64/linux",
 		.memory = 512 * MIB,
 		.cpus = 1,
+		.cpu = "host",
 	};
 	const struct option_spec spec[] = {
 		{'n', "name", "NAME", OPT_TEXT, &o.name, "how other commands call it"},
@@ -283,7 +338,9 @@ static int run(const struct command *self, int argc, char **argv)
 		{'m', "memory", "SIZE", OPT_SIZE, &o.memory, "RAM, in steps of 2M (512M)"},
 		{0, "cpus", "N", OPT_COUNT, &o.cpus, "virtual CPUs, 1 to 16 (1)"},
 		{0, "layout", "ID", OPT_TEXT, &o.layout, "memory map (x86_64/linux)"},
-		{0, "phys-bits", "N", OPT_COUNT, &o.phys_bits, "physical address bits (40)"},
+		{0, "cpu", "POLICY", OPT_TEXT, &o.cpu,
+		 "features: host, x86_64-v2, x86_64-v3 or a FILE (host)"},
+		{0, "phys-bits", "N", OPT_TEXT, &o.phys_bits, "physical address bits, or host (40)"},
 		{'d', "disk", "DISK", OPT_LIST, &o.disk, "path=FILE[,id=ID][,ro]; repeatable"},
 		{0, "net", "NET", OPT_LIST, &o.net, "tap=NAME[,id=ID][,mac=MAC]; repeatable"},
 		{0, "console", "TARGET", OPT_TEXT, &o.console,

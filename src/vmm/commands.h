@@ -8,7 +8,11 @@
 #include <jansson.h>
 
 extern const struct command cmd_run, cmd_snapshot, cmd_restore, cmd_check, cmd_pause, cmd_resume,
-	cmd_stop, cmd_status, cmd_list, cmd_layout, cmd_host, cmd_disk;
+	cmd_stop, cmd_status, cmd_list, cmd_layout, cmd_host, cmd_disk, cmd_cpu;
+
+/** print_findings() - text or JSON; STATUS_DONE, STATUS_INCOMPATIBLE by the verdict, or STATUS_FAILED. */
+struct findings;
+int print_findings(const struct findings *f, bool json);
 
 /** print_json() - indented, with a newline; @j: taken over. Returns STATUS_DONE, or STATUS_FAILED. */
 int print_json(json_t *j);

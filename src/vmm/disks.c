@@ -161,6 +161,15 @@ static int open_over(struct backends *b, const struct machine_device *md, struct
 	return r;
 }
 
+/* The snapshot was taken without its disks: their sizes are all that it knows of them. */
+static int open_unsaved(const struct machine_device *md, const char *path, struct disk_chain *chain,
+			struct findings *out, struct err *e)
+{
+	int r = disk_chain_open(path, !md->read_only, chain, e);
+
+	return r ? r : disk_verify_bytes(md->id, md->blocks * 512, chain, out, e);
+}
+
 int disks_reopen(struct backends *b, const struct snap_manifest *m,
 		 const struct machine_device *md, const char *path, const char *dir,
 		 struct findings *out, struct err *e)
@@ -177,7 +186,7 @@ int disks_reopen(struct backends *b, const struct snap_manifest *m,
 			    "(--disk %s=FILE)",
 			    md->id, md->id);
 	else if (!saved)
-		r = disk_chain_open(path, !md->read_only, chain, e);
+		r = open_unsaved(md, path, chain, out, e);
 	else
 		r = disk_verify_open(saved, path ? path : saved->image[0].path, chain, out, e);
 	if (!r)

@@ -3,6 +3,7 @@
 
 #include "devices/pci.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* What every x86-64 machine has, in the order in which it is made, saved and loaded. */
@@ -49,12 +50,13 @@ static int add_platform(const struct layout *l, size_t i, struct machine *m, str
 	return machine_add(m, &md, e);
 }
 
-int machine_begin(const struct layout *l, bool debug_exit, struct machine *out, struct err *e)
+int machine_begin(const struct layout *l, const char *cpu, bool debug_exit, struct machine *out,
+		  struct err *e)
 {
 	int r = 0;
 
 	state_defaults(&machine_desc, out);
-	strcpy(out->cpu, "host");
+	snprintf(out->cpu, sizeof out->cpu, "%s", cpu);
 	out->debug_exit = debug_exit;
 	for (size_t i = 0; !r && i < ARRAY_LEN(platform); i++)
 		if (debug_exit || strcmp(platform[i].type, "debug-exit"))

@@ -20,7 +20,7 @@
  * Return 0, -ERR_USAGE (an id that is taken or none, too many devices), -ERR_STRUCTURE (a row is
  * missing), -ERR_LIMIT.
  */
-int machine_begin(const struct layout *l, bool debug_exit, struct machine *out,
+int machine_begin(const struct layout *l, const char *cpu, bool debug_exit, struct machine *out,
 		  struct err *e) MUST_CHECK;
 int machine_add(struct machine *m, const struct machine_device *md, struct err *e) MUST_CHECK;
 int machine_finish(const struct layout *l, struct machine *m, struct err *e) MUST_CHECK;

@@ -12,7 +12,8 @@
 
 static const struct command *const commands[] = {
 	&cmd_run,    &cmd_snapshot, &cmd_restore, &cmd_check,  &cmd_pause, &cmd_resume,
-	&cmd_stop,   &cmd_status,   &cmd_list,	  &cmd_disk,   &cmd_layout, &cmd_host,
+	&cmd_stop,   &cmd_status,   &cmd_list,	  &cmd_disk,   &cmd_layout, &cmd_cpu,
+	&cmd_host,
 };
 
 int print_json(json_t *j)

@@ -154,7 +154,7 @@ static void each_device(struct vm *vm, bool pause)
 	}
 }
 
-static int build(struct vm *vm, void **vcpu_state, struct err *e)
+static int build(struct vm *vm, const struct vm_setup *s, struct err *e)
 {
 	int r = mem_init(&vm->mem, &vm->layout, e);
 
@@ -165,7 +165,8 @@ static int build(struct vm *vm, void **vcpu_state, struct err *e)
 	if (!r)
 		r = arch_host(vm->kvm_fd, vm->host, e);
 	if (!r)
-		r = arch_vm_new(vm->kvm_fd, &vm->layout, &vm->mem, vcpu_state, &vm->arch, e);
+		r = arch_vm_new(vm->kvm_fd, &vm->layout, &vm->mem, s->cpu, s->vcpu_state, &vm->arch,
+				e);
 	if (!r)
 		r = loop_add(vm->loop, vm->event_fd, EPOLLIN, on_event, vm, e);
 	if (!r)
@@ -202,7 +203,7 @@ int vm_new(const struct vm_setup *s, struct vm **out, struct err *e)
 	guest_clock_init(&vm->clock);
 	vm->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int r = vm->event_fd < 0 ? err_sys(e, ERR_IO, errno, "eventfd")
-				 : build(vm, s->vcpu_state, e);
+				 : build(vm, s, e);
 	if (r) {
 		vm_free(vm);
 		return r;

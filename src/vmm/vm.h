@@ -102,6 +102,7 @@ struct vm_setup {
 	const struct machine *machine;
 	const struct vm_backend *backend;
 	uint32_t backend_n;
+	const struct cpu_policy *cpu; /* of a new machine; NULL: all that the host can give */
 	void **vcpu_state; /* saved ones, for their CPUID; NULL for a new machine */
 };
 

@@ -168,7 +168,7 @@ static void runs(const struct run *r)
 	OK(layout_build(layout_def_find("x86_64/linux@1"), &p, &l, &e));
 	OK(mem_init(&m, &l, &e));
 	state_defaults(&machine_desc, &mc);
-	OK(arch_vm_new(kvm, &l, &m, NULL, &vm, &e));
+	OK(arch_vm_new(kvm, &l, &m, NULL, NULL, &vm, &e));
 	OK(arch_boot(vm, k, &mc, &e));
 #undef OK
 	io.com = layout_find(&l, "SERIAL_ADDR[0]");

@@ -202,7 +202,7 @@ static void take(struct disk_fixture *f, struct disk_state *rec)
 }
 
 /* The rules that were found, as "D052 D055"; refusals only unless @all. */
-static const char *rules(const struct disk_state *saved, const char *path)
+static const char *found_rules(const struct disk_state *saved, const char *path)
 {
 	static char text[256];
 	struct findings *out = calloc(1, sizeof *out);
@@ -212,9 +212,9 @@ static const char *rules(const struct disk_state *saved, const char *path)
 	text[0] = '\0';
 	for (uint32_t i = 0; i < out->n; i++) {
 		const struct finding *x = &out->item[i];
-		assert_true(x->why[0] && x->todo[0] && !strncmp(x->subject, "root: ", 6));
+		assert_true(!strncmp(x->subject, "root: ", 6));
 		snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i ? " " : "",
-			 x->rule);
+			 x->rule->id);
 	}
 	disk_chain_close(&chain);
 	free(out);
@@ -234,35 +234,35 @@ static void test_verify(void **state)
 	struct disk_state *rec = malloc(sizeof *rec);
 
 	take(f, rec);
-	assert_string_equal(rules(rec, "b.vmdisk"), "");
+	assert_string_equal(found_rules(rec, "b.vmdisk"), "");
 	shell("mkdir copy moved; for f in *.raw *.vmdisk; do cp -p $f copy; done");
-	assert_string_equal(rules(rec, "copy/b.vmdisk"), "");
+	assert_string_equal(found_rules(rec, "copy/b.vmdisk"), "");
 	shell("tar cf - b.vmdisk a.vmdisk base.raw | tar xf - -C moved");
-	assert_string_equal(rules(rec, "moved/b.vmdisk"), "");
+	assert_string_equal(found_rules(rec, "moved/b.vmdisk"), "");
 
 	/* A disk that was written since, in each of the ways. */
-	assert_string_equal(rules(rec, "none.vmdisk"), "D050");
-	assert_string_equal(rules(rec, "a.vmdisk"), "D051");
-	assert_string_equal(rules(rec, "next.vmdisk"), "D051");
+	assert_string_equal(found_rules(rec, "none.vmdisk"), "D050");
+	assert_string_equal(found_rules(rec, "a.vmdisk"), "D051");
+	assert_string_equal(found_rules(rec, "next.vmdisk"), "D051");
 	shell("cd copy; chmod u+w b.vmdisk");
-	assert_string_equal(rules(rec, "copy/b.vmdisk"), "D056");
+	assert_string_equal(found_rules(rec, "copy/b.vmdisk"), "D056");
 	shell("cd copy; printf x | dd of=b.vmdisk bs=1 seek=50000 conv=notrunc status=none; "
 	      "chmod a-w b.vmdisk");
-	assert_string_equal(rules(rec, "copy/b.vmdisk"), "D055");
+	assert_string_equal(found_rules(rec, "copy/b.vmdisk"), "D055");
 	shell("cd copy; touch -r ../b.vmdisk b.vmdisk");
-	assert_string_equal(rules(rec, "copy/b.vmdisk"), "");
+	assert_string_equal(found_rules(rec, "copy/b.vmdisk"), "");
 	/* One that hides it, but was a disk of a VM meanwhile. */
 	shell("cd copy; chmod u+w b.vmdisk");
 	fixture_close(fixture_open(f, "copy/b.vmdisk", true));
 	shell("cd copy; touch -r ../b.vmdisk b.vmdisk; chmod a-w b.vmdisk");
-	assert_string_equal(rules(rec, "copy/b.vmdisk"), "D054");
+	assert_string_equal(found_rules(rec, "copy/b.vmdisk"), "D054");
 	/* The image at the bottom: the overlay on it knows already, the rules say which. */
 	shell("cd moved; touch base.raw");
-	assert_string_equal(rules(rec, "moved/b.vmdisk"), "D055");
+	assert_string_equal(found_rules(rec, "moved/b.vmdisk"), "D055");
 	shell("cd moved; printf xxxx >> base.raw; touch -r ../base.raw base.raw");
-	assert_string_equal(rules(rec, "moved/b.vmdisk"), "D050"); /* not even a disk */
+	assert_string_equal(found_rules(rec, "moved/b.vmdisk"), "D050"); /* not even a disk */
 	shell("cd moved; truncate -s +508 base.raw; touch -r ../base.raw base.raw");
-	assert_string_equal(rules(rec, "moved/b.vmdisk"), "D052");
+	assert_string_equal(found_rules(rec, "moved/b.vmdisk"), "D052");
 	free(model);
 	free(rec);
 }
@@ -279,22 +279,22 @@ static void test_verify_other(void **state)
 	fixture_overlay("x/b.vmdisk", "x/a.vmdisk");
 	shell("cd x; touch -r ../a.vmdisk a.vmdisk; touch -r ../b.vmdisk b.vmdisk; chmod a-w "
 	      "b.vmdisk");
-	assert_string_equal(rules(rec, "x/b.vmdisk"), "D053 D053");
+	assert_string_equal(found_rules(rec, "x/b.vmdisk"), "D053 D053");
 	/* Records that no snapshot of ours has. */
 	*bad = *rec;
 	bad->image_n = 0;
-	assert_string_equal(rules(bad, "b.vmdisk"), "D051");
-	assert_string_equal(rules(bad, "none.vmdisk"), "D050");
+	assert_string_equal(found_rules(bad, "b.vmdisk"), "D051");
+	assert_string_equal(found_rules(bad, "none.vmdisk"), "D050");
 	*bad = *rec;
 	bad->bytes = UINT64_MAX;
 	bad->image[2].mtime_ns = UINT64_MAX;
-	assert_string_equal(rules(bad, "b.vmdisk"), "D052 D055");
+	assert_string_equal(found_rules(bad, "b.vmdisk"), "D052 D055");
 	/* In use is nobody's fault. */
 	struct disk *d = fixture_open(f, "next.vmdisk", true);
 	struct findings *out = calloc(1, sizeof *out);
 	struct disk_chain chain;
 	FAILS(disk_verify_open(rec, "next.vmdisk", &chain, out, e), ERR_BUSY, "next.vmdisk");
-	assert_string_equal(rules(rec, "b.vmdisk"), "");
+	assert_string_equal(found_rules(rec, "b.vmdisk"), "");
 	fixture_close(d);
 	free(out);
 	free(model);
@@ -315,7 +315,7 @@ static void test_record_encodes(void **state)
 	struct cbor_in in = {.data = b.data, .len = b.len};
 	OK(state_decode(&disk_state_desc, &in, back, e));
 	assert_true(state_equal(&disk_state_desc, rec, back));
-	assert_string_equal(rules(back, "b.vmdisk"), "");
+	assert_string_equal(found_rules(back, "b.vmdisk"), "");
 	buf_free(&b);
 	free(model);
 	free(rec);

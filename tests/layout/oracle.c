@@ -36,6 +36,17 @@ static bool backed_kind(const struct layout_region *r)
 	       r->kind == REGION_FIRMWARE;
 }
 
+/* Memory of its own: not a part of other memory. */
+static bool backed(const struct layout *l, const struct layout_region *r)
+{
+	if (!backed_kind(r) || !r->size)
+		return false;
+	for (uint32_t parent = r->parent; parent; parent = l->region[parent - 1].parent)
+		if (backed_kind(&l->region[parent - 1]))
+			return false;
+	return true;
+}
+
 static bool region_valid(const struct layout *l, uint32_t i)
 {
 	const struct layout_region *r = &l->region[i];
@@ -43,12 +54,11 @@ static bool region_valid(const struct layout *l, uint32_t i)
 
 	if (!r->name[0] || r->start > limit || end_of(r) > limit)
 		return false;
-	if (backed_kind(r) && !r->parent && r->size && (r->start % 4096 || r->size % 4096))
+	if (backed(l, r) && (r->start % 4096 || r->size % 4096))
 		return false;
 	if (r->parent) {
 		const struct layout_region *in = &l->region[r->parent - 1];
-		if (r->parent > i || is_pio(in) != is_pio(r) || r->start < in->start ||
-		    end_of(r) > end_of(in))
+		if (is_pio(in) != is_pio(r) || r->start < in->start || end_of(r) > end_of(in))
 			return false;
 	}
 	return true;
@@ -56,10 +66,13 @@ static bool region_valid(const struct layout *l, uint32_t i)
 
 bool oracle_valid(const struct layout *l)
 {
-	wide ram = 0, backed = 0;
+	wide ram = 0, sum = 0;
 
 	if (!l->region_n || l->params.phys_bits < 32 || l->params.phys_bits > 52)
 		return false;
+	for (uint32_t i = 0; i < l->region_n; i++)
+		if (l->region[i].parent > i)
+			return false;
 	for (uint32_t i = 0; i < l->region_n; i++)
 		if (!region_valid(l, i))
 			return false;
@@ -77,12 +90,12 @@ bool oracle_valid(const struct layout *l)
 			if (overlap(q, r) && !holds(l, j, i) && !holds(l, i, j))
 				return false;
 		}
-		if (!r->parent && backed_kind(r))
-			backed += r->size;
+		if (backed(l, r))
+			sum += r->size;
 		if (!r->parent && r->kind == REGION_RAM)
 			ram += r->size;
 	}
-	return ram <= l->params.ram_bytes && backed >= l->params.ram_bytes;
+	return ram <= l->params.ram_bytes && sum >= l->params.ram_bytes;
 }
 
 uint64_t oracle_random(uint64_t *seed)

@@ -59,7 +59,7 @@ static void check_built(const struct layout *l, const struct layout_params *p)
 	assert_true(state_equal(&layout_params_desc, &l->params, p));
 	for (uint32_t i = 0; i < l->region_n; i++) {
 		const struct layout_region *r = &l->region[i];
-		if (layout_backed(r) && r->kind == REGION_RAM)
+		if (layout_backed(l, r) && r->kind == REGION_RAM)
 			ram += r->size;
 		assert_ptr_equal(layout_find(l, r->name), r);
 		assert_true(layout_note(l, r->name)[0]);

@@ -611,7 +611,7 @@ def region(im, i):
     return im.record("layout").get(3)[i]
 
 
-@bad("DUPLICATE", "region-name-twice")
+@bad("STRUCTURE", "region-name-twice")
 def _(im):
     region(im, 1).set(1, region(im, 0).get(1))
 
@@ -631,7 +631,7 @@ def _(im):
     region(im, 0).set(4, 0x6fff)
 
 
-@bad("RANGE", "region-past-the-address-limit")
+@bad("STRUCTURE", "region-past-the-address-limit")
 def _(im):
     region(im, 2).set(3, 2**64 - 4096)
 
@@ -656,7 +656,7 @@ def _(im):
     im.record("layout").set(3, [])
 
 
-@bad("RANGE", "address-bits-64")
+@bad("STRUCTURE", "address-bits-64")
 def _(im):
     im.record("layout").get(2).set(3, 64)
 

@@ -12,18 +12,21 @@
 #include <jansson.h>
 
 /* What stood on the command line behind the command. */
+/* 3 is only for `check`: its rules refuse. */
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INCOMPATIBLE = 3 };
+
 struct inspect_args {
-	bool json;
-	bool cddl; /* of schema */
-	bool svg, html;	     /* of map */
-	const char *against; /* of map: a second file */
-	int argc;  /* operands: the file first, where the command takes one */
+	struct snap *snap; /* of argv[0]; NULL for commands that want no file */
+	bool json, cddl, svg, html;
+	const char *against, *host; /* NULL when not given */
+	int argc;
 	char **argv;
-	struct snap *snap; /* opened by main(); NULL for commands without a file */
+	int *status; /* of the program when the command succeeds */
 };
 
 int cmd_info(const struct inspect_args *a, struct err *e);
 int cmd_layout(const struct inspect_args *a, struct err *e);
+int cmd_check(const struct inspect_args *a, struct err *e);
 int cmd_map(const struct inspect_args *a, struct err *e);
 int cmd_state(const struct inspect_args *a, struct err *e);
 int cmd_cpu(const struct inspect_args *a, struct err *e);
@@ -34,5 +37,9 @@ int cmd_schema(const struct inspect_args *a, struct err *e);
 int print_json(json_t *j, struct err *e);
 /* "00112233-4455-6677-8899-aabbccddeeff"; returns @out. */
 const char *uuid_text(const uint8_t uuid[static 16], char out[static 37]);
+
+/* The layout that --against names: of a snapshot, or a definition with the parameters of a->snap.
+ */
+int load_against(const struct inspect_args *a, struct layout *out, struct err *e);
 
 #endif

@@ -8,44 +8,51 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+/* Which options go with a command. */
+enum { O_JSON = 1, O_SCHEMA = 2, O_DRAW = 4, O_AGAINST = 8, O_HOST = 16 };
 
 struct command {
-	const char *name, *operands, *summary;
+	const char *name, *usage, *summary;
 	int (*run)(const struct inspect_args *a, struct err *e);
+	unsigned options;
 	bool file;
 	int max_operands;
 };
 
+/* clang-format off */
 static const struct command commands[] = {
-    {"info", "FILE", "what the snapshot is of, and how it is stored", cmd_info, true, 1},
-    {"layout", "FILE", "the guest's physical memory map", cmd_layout, true, 1},
-    {"map", "FILE", "the same, drawn with --svg or --html", cmd_map, true, 1},
-    {"state", "FILE [ID]", "every saved record, or those of one type or id", cmd_state, true, 2},
-    {"cpu", "FILE", "the records of the vCPUs", cmd_cpu, true, 1},
-    {"verify", "FILE", "check every byte of the file", cmd_verify, true, 1},
-    {"schema", "[NAME]", "the records there may be; --cddl or --markdown", cmd_schema, false, 1},
+    {"info", "[--json] FILE", "what the snapshot is of, and how it is stored", cmd_info,
+     O_JSON, true, 1},
+    {"layout", "[--json] FILE", "the guest's physical memory map", cmd_layout, O_JSON, true, 1},
+    {"map", "[--json|--svg|--html] [--against FILE|ID] FILE", "the same, drawn, also beside another",
+     cmd_map, O_JSON | O_DRAW | O_AGAINST, true, 1},
+    {"state", "[--json] FILE [ID]", "every saved record, or those of one type or id", cmd_state,
+     O_JSON, true, 2},
+    {"cpu", "[--json] FILE", "the records of the vCPUs", cmd_cpu, O_JSON, true, 1},
+    {"verify", "[--json] FILE", "check every byte of the file", cmd_verify, O_JSON, true, 1},
+    {"check", "[--json] [--host PROFILE] [--against FILE|ID] FILE",
+     "would it restore with this version, on that host, in that map?", cmd_check,
+     O_JSON | O_HOST | O_AGAINST, true, 1},
+    {"schema", "[--cddl|--markdown] [NAME]", "the records there may be", cmd_schema, O_SCHEMA, false, 1},
 };
+/* clang-format on */
 
 static void print_help(const struct command *c, FILE *out)
 {
 	if (c) {
-		fprintf(out, "usage: snapinspect %s %s%s\n\n%s\n", c->name,
-			c->run == cmd_map ? "[--svg|--html [--against FILE2]] "
-			: c->file	  ? "[--json] "
-					  : "[--cddl|--markdown] ",
-			c->operands, c->summary);
+		fprintf(out, "usage: snapinspect %s %s\n\n%s\n", c->name, c->usage, c->summary);
 		return;
 	}
-	fputs("usage: snapinspect COMMAND [--json] FILE\n\n", out);
+	fputs("usage: snapinspect COMMAND [OPTIONS] FILE\n\n", out);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		fprintf(out, "  %-8s %-10s %s\n", commands[i].name, commands[i].operands,
-			commands[i].summary);
-	fputs("\n  --json     for programs\n"
-	      "  --svg, --html, --against FILE2\n"
-	      "             of map: draw it, or two side by side\n"
-	      "  --help     of a command as well\n"
-	      "  --version\n\nexit status: 0 done, 1 failed, 2 usage\n",
+		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+	fputs("\n  --json              for programs\n"
+	      "  --svg, --html       of map: a picture, or a page with picture and table\n"
+	      "  --against FILE|ID   of map and check: another snapshot's map, or a definition's\n"
+	      "  --host PROFILE      of check: a host, as vmm host exports it\n"
+	      "  --cddl, --markdown  of schema\n"
+	      "  --help              of a command as well\n  --version\n\n"
+	      "exit status: 0 done, 1 failed, 2 usage, 3 incompatible (check)\n",
 	      out);
 }
 
@@ -94,7 +101,7 @@ static int run(const struct command *c, struct inspect_args *a)
 	if (!r && fflush(stdout))
 		r = err_sys(&e, ERR_IO, errno, "cannot write");
 	if (!r)
-		return EXIT_DONE;
+		return *a->status;
 	err_text(&e, text, sizeof text);
 	if (c->file)
 		fprintf(stderr, "snapinspect: %s: %s\n", a->argv[0], text);
@@ -106,45 +113,52 @@ static int run(const struct command *c, struct inspect_args *a)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-	    {"json", no_argument, NULL, 'j'},	  {"help", no_argument, NULL, 'h'},
-	    {"version", no_argument, NULL, 'V'},  {"cddl", no_argument, NULL, 'c'},
-	    {"markdown", no_argument, NULL, 'm'}, {"svg", no_argument, NULL, 's'},
-	    {"html", no_argument, NULL, 'w'},	  {"against", required_argument, NULL, 'a'},
-	    {NULL, 0, NULL, 0},
+	    {"json", no_argument, NULL, 'j'},	    {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'V'},    {"cddl", no_argument, NULL, 'c'},
+	    {"markdown", no_argument, NULL, 'm'},   {"svg", no_argument, NULL, 's'},
+	    {"html", no_argument, NULL, 'w'},	    {"against", required_argument, NULL, 'a'},
+	    {"host", required_argument, NULL, 'H'}, {NULL, 0, NULL, 0},
 	};
-	struct inspect_args a = {0};
-	bool help = false, schema = false;
-	int o;
+	int status = EXIT_DONE, o;
+	struct inspect_args a = {.status = &status};
+	bool help = false;
+	unsigned given = 0;
 
 	opterr = 0;
-	while ((o = getopt_long(argc, argv, "h", options, NULL)) != -1)
+	while ((o = getopt_long(argc, argv, ":h", options, NULL)) != -1)
 		switch (o) {
 		case 'j':
 			a.json = true;
+			given |= O_JSON;
 			break;
 		case 'h':
 			help = true;
 			break;
 		case 'c':
-			a.cddl = schema = true;
-			break;
 		case 'm':
-			schema = true;
+			a.cddl |= o == 'c';
+			given |= O_SCHEMA;
 			break;
 		case 's':
-			a.svg = true;
-			break;
 		case 'w':
-			a.html = true;
+			a.svg |= o == 's';
+			a.html |= o == 'w';
+			given |= O_DRAW;
 			break;
 		case 'a':
 			a.against = optarg;
+			given |= O_AGAINST;
+			break;
+		case 'H':
+			a.host = optarg;
+			given |= O_HOST;
 			break;
 		case 'V':
 			puts("snapinspect " VMM_VERSION);
 			return EXIT_DONE;
 		default:
-			return usage("unknown option ", argv[optind - 1]);
+			return usage(o == ':' ? "no value for " : "unknown option ",
+				     argv[optind - 1]);
 		}
 	const struct command *c = optind < argc ? find_command(argv[optind]) : NULL;
 	if (help) {
@@ -161,8 +175,7 @@ int main(int argc, char **argv)
 		return usage("no file given to ", c->name);
 	if (a.argc > c->max_operands)
 		return usage("too many operands for ", c->name);
-	bool drawn = a.svg || a.html || a.against;
-	if ((c->file ? schema : a.json) || (drawn && c->run != cmd_map))
+	if (given & ~c->options)
 		return usage("option does not go with ", c->name);
 	return run(c, &a);
 }

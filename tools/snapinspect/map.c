@@ -2,52 +2,27 @@
 #include "inspect.h"
 #include "layout/picture.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
-static void draw(const struct inspect_args *a, const struct picture_map *second)
-{
-	const struct picture_map first = {snap_layout(a->snap), a->argv[0]};
-
-	if (a->svg)
-		picture_svg(&first, second, stdout);
-	else
-		picture_html(&first, second, stdout);
-}
-
-static int draw_against(const struct inspect_args *a, int fd, struct err *e)
-{
-	struct snap *other = NULL;
-	struct io_src src;
-
-	int r = io_src_fd(&src, fd, e);
-	if (!r)
-		r = snap_open(&src, &other, e);
-	if (!r)
-		draw(a, &(struct picture_map){snap_layout(other), a->against});
-	snap_close(other);
-	return r;
-}
+#include <stdlib.h>
 
 int cmd_map(const struct inspect_args *a, struct err *e)
 {
+	const struct picture_map first = {snap_layout(a->snap), a->argv[0]};
+	struct layout *other = a->against ? calloc(1, sizeof *other) : NULL;
+	const struct picture_map second = {other, a->against};
+	int r = 0;
+
 	if (a->svg + a->html + a->json > 1)
-		return err_set(e, ERR_USAGE, "map: one of --json, --svg and --html");
-	if (a->against && !a->svg && !a->html)
-		return err_set(e, ERR_USAGE, "map: --against goes with --svg or --html");
-	if (!a->svg && !a->html)
-		return cmd_layout(a, e);
-	if (!a->against) {
-		draw(a, NULL);
-		return 0;
-	}
-	int fd = open(a->against, O_RDONLY | O_CLOEXEC);
-	int r = fd < 0 ? err_sys(e, ERR_IO, errno, "cannot open") : draw_against(a, fd, e);
-	if (fd >= 0)
-		close(fd);
-	/* Otherwise it would seem to be about the first. */
-	if (r)
-		err_file(e, a->against);
+		r = err_set(e, ERR_USAGE, "map: one of --json, --svg and --html");
+	else if (a->against && !a->svg && !a->html)
+		r = err_set(e, ERR_USAGE, "map: --against goes with --svg or --html");
+	else if (a->against && !other)
+		r = err_set(e, ERR_NOMEM, "out of memory");
+	else if (other)
+		r = load_against(a, other, e);
+	if (!r && !a->svg && !a->html)
+		r = cmd_layout(a, e);
+	else if (!r)
+		(a->svg ? picture_svg : picture_html)(&first, other ? &second : NULL, stdout);
+	free(other);
 	return r;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What guests see of the processor: KVM's supported CPUID less what a snapshot could not carry.
+ * What guests see of the processor: KVM's supported CPUID less what a snapshot could not carry, and
+ * less what the CPU policy leaves out.
  * Leaf and bit numbers: Intel SDM 2A CPUID, AMD APM 3 appendix E, KVM's cpuid.rst.
  */
 #include "arch/x86_64/kvm.h"
+#include "layout/x86_cpu.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,32 +13,6 @@
 #include <sys/ioctl.h>
 
 #define BIT(n) (1u << (n))
-
-/* Features that are taken away, and why. */
-static const struct hidden {
-	uint32_t function, index;
-	uint32_t eax, ebx, ecx, edx;
-} hidden[] = {
-	/* VMX: nested state is not saved. */
-	{.function = 1, .ecx = BIT(5)},
-	/* SGX and its launch control: enclave memory cannot be saved. */
-	{.function = 7, .ebx = BIT(2), .ecx = BIT(30)},
-	/* AMX: needs a permission for each process, and 8 KiB of state for each vCPU. */
-	{.function = 7, .edx = BIT(22) | BIT(24) | BIT(25)},
-	{.function = 0xd, .eax = BIT(17) | BIT(18)},
-	/* SVM: nested state is not saved. PERFCTR_CORE, PERFCTR_NB, PERFTSC, PERFCTR_LLC: as the PMU. */
-	{.function = 0x80000001, .ecx = BIT(2) | BIT(23) | BIT(24) | BIT(27) | BIT(28)},
-	/* Invariant TSC: a guest that relies on it cannot go to a host of another frequency. */
-	{.function = 0x80000007, .edx = BIT(8)},
-	/* KVM: asynchronous page faults (4, 10, 14) have notifications in flight in the host. */
-	{.function = 0x40000001, .eax = BIT(4) | BIT(10) | BIT(14)},
-	/* KVM: MIGRATION_CONTROL (17) is for encrypted guests. */
-	{.function = 0x40000001, .eax = BIT(17)},
-};
-
-/* Leaves that are emptied: PMU (0xa), SGX (0x12), processor trace (0x14), AMX (0x1d, 0x1e), SVM
- * (0x8000000a), memory encryption (0x8000001f), performance monitoring of AMD (0x80000022). */
-static const uint32_t emptied[] = {0xa, 0x12, 0x14, 0x1d, 0x1e, 0x8000000a, 0x8000001f, 0x80000022};
 
 int cpuid_supported_(int kvm_fd, struct x86_cpuid out[static X86_CPUID_MAX], uint32_t *n,
 		     struct err *e)
@@ -61,21 +37,6 @@ int cpuid_supported_(int kvm_fd, struct x86_cpuid out[static X86_CPUID_MAX], uin
 		*n = c->nent;
 	free(c);
 	return r < 0 ? r : 0;
-}
-
-static void hide(struct x86_cpuid *c)
-{
-	for (size_t i = 0; i < ARRAY_LEN(hidden); i++) {
-		if (c->function != hidden[i].function || c->index != hidden[i].index)
-			continue;
-		c->eax &= ~hidden[i].eax;
-		c->ebx &= ~hidden[i].ebx;
-		c->ecx &= ~hidden[i].ecx;
-		c->edx &= ~hidden[i].edx;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(emptied); i++)
-		if (c->function == emptied[i])
-			c->eax = c->ebx = c->ecx = c->edx = 0;
 }
 
 /* One socket of single-threaded cores whose APIC ids are their numbers. */
@@ -165,16 +126,18 @@ static void fit_xsave(struct x86_cpuid *c, uint32_t n)
 	}
 }
 
-int cpuid_policy_(int kvm_fd, const struct layout_params *p, uint32_t vcpu,
-		  struct x86_cpuid out[static X86_CPUID_MAX], uint32_t *n, struct err *e)
+int cpuid_policy_(int kvm_fd, const struct layout_params *p, const struct cpu_policy *policy,
+		  uint32_t vcpu, struct x86_cpuid out[static X86_CPUID_MAX], uint32_t *n, struct err *e)
 {
 	int r = cpuid_supported_(kvm_fd, out, n, e);
 	bool deadline = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 
 	if (r)
 		return r;
+	x86_cpu_hide(out, *n);
+	if (policy)
+		cpu_policy_apply(policy, out, *n);
 	for (uint32_t i = 0; i < *n; i++) {
-		hide(&out[i]);
 		set_topology(&out[i], p, vcpu);
 		/* KVM has it but does not list it, as it depends on the in-kernel LAPIC; and
 		 * the bit that says "in a virtual machine". */

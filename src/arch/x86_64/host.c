@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "arch/x86_64/kvm.h"
+#include "layout/compat.h"
 
 #include <cpuid.h>
 #include <errno.h>
@@ -29,20 +30,12 @@ static const struct {
 #undef CAP
 };
 
-/* A machine cannot be built without these. */
-static const int needed[] = {
-	KVM_CAP_IRQCHIP,     KVM_CAP_PIT2,   KVM_CAP_PIT_STATE2, KVM_CAP_IRQFD,
-	KVM_CAP_IOEVENTFD,   KVM_CAP_XSAVE,  KVM_CAP_XCRS,	 KVM_CAP_VCPU_EVENTS,
-	KVM_CAP_DEBUGREGS,   KVM_CAP_MP_STATE, KVM_CAP_ADJUST_CLOCK, KVM_CAP_IMMEDIATE_EXIT,
-	KVM_CAP_GET_TSC_KHZ,
-};
-
-static const char *cap_name(int number)
+static int cap_number(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(caps); i++)
-		if (caps[i].number == number)
-			return caps[i].name;
-	return "?";
+		if (!strcmp(caps[i].name, name))
+			return caps[i].number;
+	return -1;
 }
 
 int arch_kvm_open(int *kvm_fd, struct err *e)
@@ -60,9 +53,10 @@ int arch_kvm_open(int *kvm_fd, struct err *e)
 	else if (version != KVM_API_VERSION)
 		r = err_set(e, ERR_KVM, "/dev/kvm has API version %d, %d is needed", version,
 			    KVM_API_VERSION);
-	for (size_t i = 0; !r && i < ARRAY_LEN(needed); i++)
-		if (ioctl(fd, KVM_CHECK_EXTENSION, needed[i]) <= 0)
-			r = err_set(e, ERR_KVM, "this KVM lacks %s", cap_name(needed[i]));
+	const char *name;
+	for (size_t i = 0; !r && (name = compat_needed_cap("x86_64", i)); i++)
+		if (ioctl(fd, KVM_CHECK_EXTENSION, cap_number(name)) <= 0)
+			r = err_set(e, ERR_KVM, "this KVM lacks %s", name);
 	if (r) {
 		close(fd);
 		return r;

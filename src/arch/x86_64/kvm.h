@@ -54,9 +54,10 @@ int kvm_do_(int fd, unsigned long request, void *arg, const char *what, struct e
 
 /* Set CPUID of a new vCPU: @list, which it keeps a copy of. */
 int cpuid_apply_(struct arch_vcpu *c, const struct x86_cpuid *list, uint32_t n, struct err *e);
-/* The "host" policy: what KVM supports here less what cannot be restored elsewhere. */
-int cpuid_policy_(int kvm_fd, const struct layout_params *p, uint32_t vcpu,
-		  struct x86_cpuid out[static X86_CPUID_MAX], uint32_t *n, struct err *e);
+/* What KVM supports here less what cannot be restored elsewhere, and of that what @policy has (NULL:
+ * all). */
+int cpuid_policy_(int kvm_fd, const struct layout_params *p, const struct cpu_policy *policy,
+		  uint32_t vcpu, struct x86_cpuid out[static X86_CPUID_MAX], uint32_t *n, struct err *e);
 int cpuid_supported_(int kvm_fd, struct x86_cpuid out[static X86_CPUID_MAX], uint32_t *n,
 		     struct err *e);
 

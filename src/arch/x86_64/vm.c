@@ -61,7 +61,8 @@ static int add_irqchip(struct arch_vm *vm, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-static int add_vcpu(struct arch_vm *vm, uint32_t id, const struct x86_vcpu *saved, struct err *e)
+static int add_vcpu(struct arch_vm *vm, uint32_t id, const struct cpu_policy *cpu,
+		    const struct x86_vcpu *saved, struct err *e)
 {
 	struct arch_vcpu *c = &vm->vcpu[id];
 
@@ -82,21 +83,21 @@ static int add_vcpu(struct arch_vm *vm, uint32_t id, const struct x86_vcpu *save
 	if (saved)
 		return cpuid_apply_(c, saved->cpuid, saved->cpuid_n, e);
 
-	struct x86_cpuid *policy = calloc(X86_CPUID_MAX, sizeof *policy);
+	struct x86_cpuid *list = calloc(X86_CPUID_MAX, sizeof *list);
 	uint32_t n = 0;
-	if (!policy)
+	if (!list)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	int r = cpuid_policy_(vm->kvm_fd, &vm->layout->params, id, policy, &n, e);
+	int r = cpuid_policy_(vm->kvm_fd, &vm->layout->params, cpu, id, list, &n, e);
 	if (!r)
-		r = cpuid_apply_(c, policy, n, e);
+		r = cpuid_apply_(c, list, n, e);
 	if (!r)
 		r = msr_reset_(c, e);
-	free(policy);
+	free(list);
 	return r;
 }
 
-int arch_vm_new(int kvm_fd, const struct layout *l, struct guest_mem *mem, void **vcpu_state,
-		struct arch_vm **out, struct err *e)
+int arch_vm_new(int kvm_fd, const struct layout *l, struct guest_mem *mem,
+		const struct cpu_policy *cpu, void **vcpu_state, struct arch_vm **out, struct err *e)
 {
 	struct arch_vm *vm = calloc(1, sizeof *vm);
 
@@ -117,7 +118,7 @@ int arch_vm_new(int kvm_fd, const struct layout *l, struct guest_mem *mem, void 
 	if (r >= 0 && l->params.vcpus > ARCH_VCPUS_MAX)
 		r = err_set(e, ERR_LIMIT, "%u vCPUs, at most %d", l->params.vcpus, ARCH_VCPUS_MAX);
 	for (uint32_t i = 0; r >= 0 && i < l->params.vcpus; i++)
-		r = add_vcpu(vm, i, vcpu_state ? vcpu_state[i] : NULL, e);
+		r = add_vcpu(vm, i, cpu, vcpu_state ? vcpu_state[i] : NULL, e);
 	if (r < 0) {
 		arch_vm_free(vm);
 		return r;

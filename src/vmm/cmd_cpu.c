@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/commands.h"
+#include "vmm/cpu.h"
+
+#include "arch/arch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HOSTS_MAX 64
+
+/* A policy of all that this host can give: the baseline of one. */
+static int this_host(struct cpu_policy *out, struct err *e)
+{
+	struct host *host = calloc(1, sizeof *host);
+	int kvm_fd = -1;
+	int r = host ? arch_kvm_open(&kvm_fd, e) : err_set(e, ERR_NOMEM, "out of memory");
+
+	if (!r)
+		r = arch_host(kvm_fd, host, e);
+	if (!r)
+		r = cpu_policy_baseline((const struct host *const[]){host}, 1, "host", out, e);
+	if (kvm_fd >= 0)
+		close(kvm_fd);
+	free(host);
+	return r;
+}
+
+static void print_text(const struct cpu_policy *p)
+{
+	char names[800];
+
+	printf("name                  %s\narchitecture          %s\n", p->name, p->arch);
+	printf("vendor                %s\n", p->vendor[0] ? p->vendor : "any");
+	if (p->phys_bits)
+		printf("physical bits         %u\n", p->phys_bits);
+	for (size_t i = 0; i < x86_features_n; i++) {
+		const struct x86_feature_reg *r = &x86_features[i];
+		uint32_t bits =
+		    x86_cpuid_reg(p->cpuid, p->cpuid_n, r->function, r->index, r->reg) & ~r->ignore;
+		if (bits)
+			printf("%-21s %s\n", r->text, x86_cpu_names(r, bits, names, sizeof names));
+	}
+}
+
+static int show(const char *name, bool json)
+{
+	struct cpu_policy *p = calloc(1, sizeof *p);
+	struct err e = ERR_INIT;
+	int r = !p		    ? err_set(&e, ERR_NOMEM, "out of memory")
+		: cpu_is_host(name) ? this_host(p, &e)
+				    : cpu_load(name, p, &e);
+	int status = STATUS_DONE;
+
+	if (r)
+		status = fail(&e);
+	else if (json)
+		status = print_json(state_file_json(&cpu_policy_desc, p));
+	else
+		print_text(p);
+	free(p);
+	return status;
+}
+
+static int baseline(const char *const *paths, size_t n, const char *name, struct err *e)
+{
+	struct host *hosts = calloc(n, sizeof *hosts);
+	const struct host *list[HOSTS_MAX];
+	struct cpu_policy *p = calloc(1, sizeof *p);
+	int r = hosts && p ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+
+	for (size_t i = 0; !r && i < n; i++) {
+		list[i] = &hosts[i];
+		r = state_read_file(&host_desc, paths[i], &hosts[i], e);
+	}
+	if (!r)
+		r = cpu_policy_baseline(list, n, name, p, e);
+	if (!r && print_json(state_file_json(&cpu_policy_desc, p)))
+		r = err_set(e, ERR_NOMEM, "out of memory");
+	free(hosts);
+	free(p);
+	return r;
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	bool json = false;
+	const char *name = "baseline", *words[1 + HOSTS_MAX];
+	const struct option_spec spec[] = {
+	    {0, "json", NULL, OPT_FLAG, &json, "print JSON (baseline always does)"},
+	    {0, "name", "NAME", OPT_TEXT, &name, "what snapshots call the baseline (baseline)"},
+	};
+	struct err e = ERR_INIT;
+	int status =
+	    options_parse(self, spec, ARRAY_LEN(spec), argc, argv, 1, ARRAY_LEN(words), words);
+
+	if (status >= 0)
+		return status;
+	size_t n = 0;
+	while (n < HOSTS_MAX && words[1 + n])
+		n++;
+	if (!strcmp(words[0], "show") && n <= 1)
+		return show(n ? words[1] : "host", json);
+	if (strcmp(words[0], "baseline") || !n) {
+		err_set(&e, ERR_USAGE,
+			"cpu: show [POLICY], or baseline PROFILE... (vmm cpu --help)");
+		return fail(&e);
+	}
+	return baseline(words + 1, n, name, &e) ? fail(&e) : STATUS_DONE;
+}
+
+const struct command cmd_cpu = {"cpu", "show [POLICY] | baseline PROFILE... [options]",
+				"which processor features guests get", run};
