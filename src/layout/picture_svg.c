@@ -28,7 +28,7 @@ static void draw_title(const struct picture *p, unsigned s, FILE *out)
 	fprintf(out,
 		"<text class=\"p\" x=\"%d\" y=\"%d\">%s of RAM, %u vCPU%s, %u address bits</text>\n"
 		"</g>\n",
-		x, y + PICTURE_LINE, picture_size_(params->ram_bytes, ram), params->vcpus,
+		x, y + PICTURE_LINE, picture_size_(params->ram_bytes, false, ram), params->vcpus,
 		params->vcpus == 1 ? "" : "s", params->phys_bits);
 }
 
@@ -43,7 +43,7 @@ static void put_verdict(const struct picture *p, FILE *out)
 
 static void draw_item(const struct picture_item *t, FILE *out)
 {
-	bool change = t->class && t->class[0] == 'c';
+	bool change = t->class && t->class[0] == 'c', kind = t->class && t->class[0] == 'k';
 	int x = t->x;
 
 	if (t->class) {
@@ -51,7 +51,7 @@ static void draw_item(const struct picture_item *t, FILE *out)
 			"<rect class=\"%s %s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"12\"%s/>",
 			change ? "pill" : "box", t->class, x, t->y - 10, PICTURE_SWATCH,
 			change ? " rx=\"6\"" : "");
-		if (!change)
+		if (kind)
 			fprintf(out,
 				"<rect class=\"stripe\" x=\"%d\" y=\"%d\" width=\"4\" "
 				"height=\"12\"/>",
