@@ -114,6 +114,9 @@ def main():
     if scenario == "firmware":
         files = scripts + [f"{build}/tests/guest/bios.rom:/root/bios.rom",
                            f"{TOP}/tests/guest/bios_disk.py:/root/bios_disk.py"]
+    if scenario == "multiboot":
+        files = scripts + [f"{build}/tests/guest/{name}:/root/{name}"
+                           for name in ("multiboot", "multiboot-flat", "mptable")]
     if scenario != "move":
         return testhost(build, scenario, files, "--memory", "4G")
     with tempfile.TemporaryDirectory() as out:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Multiboot kernels, ELF and flat, on this machine's KVM: what tests/guest/multiboot.c was told is
-what the memory map says.
+what the memory map says, and tests/guest/mptable.c gets along with the MP table alone.
 
 usage: test_multiboot.py BUILD
 """
@@ -13,6 +13,7 @@ import re
 from lib import BUILD, VMM, Case, Vm, main
 
 KERNELS = [f"{BUILD}/tests/guest/multiboot", f"{BUILD}/tests/guest/multiboot-flat"]
+MPTABLE = f"{BUILD}/tests/guest/mptable"
 RAM32 = 0xD0000000  # where RAM below 4 GiB ends
 STATUS = 2 * 0x10 + 1
 TOLD = 0x24D  # memory, command line, modules, map, loader
@@ -84,6 +85,14 @@ class Multiboot(Case):
         for kernel in KERNELS:
             said = self.boot(kernel, "--layout", "x86_64/linux@1", status=1)
             self.assertRegex(said, r"\Avmm: [^\n]*multiboot[^\n]* x86_64/linux@2\n\Z")
+
+    def test_mptable(self):
+        """All processors start, and lines of the ISA and the PCI bus arrive at the vectors asked for."""
+        for cpus in (1, 2, 16):
+            with self.subTest(cpus=cpus):
+                self.assertEqual(self.boot(MPTABLE, "--cpus", str(cpus)),
+                                 f"MPTABLE cpus={cpus} com=4 slot=1 pin=9\n"
+                                 "COM1 came\nPCI came, bytes=32\n")
 
 
 if __name__ == "__main__":
