@@ -59,24 +59,36 @@ static void random_line(const struct layout_def *def, unsigned i, struct buf *al
 	buf_put(all, line, (size_t)n);
 }
 
+static int print_digest(const char *what, const struct buf *b)
+{
+	uint8_t digest[SHA256_BYTES];
+	char hex[2 * SHA256_BYTES + 1];
+
+	if (b->failed)
+		return 1;
+	sha256_of(b->data, b->len, digest);
+	printf("all of %s %s\n", what, sha256_hex(digest, hex));
+	return 0;
+}
+
 static int random_sets(void)
 {
 	const struct layout_def *def;
 	struct buf all = BUF_INIT;
-	uint8_t digest[SHA256_BYTES];
-	char hex[2 * SHA256_BYTES + 1];
+	int r = 0;
 
 	for (size_t d = 0; (def = layout_def_at(d)); d++) {
+		struct buf one = BUF_INIT;
 		seed = d;
 		for (unsigned i = 0; i < RANDOM_SETS; i++)
-			random_line(def, i, &all);
+			random_line(def, i, &one);
+		r |= print_digest(layout_def_id(def), &one);
+		buf_put(&all, one.data, one.len);
+		buf_free(&one);
 	}
-	if (all.failed)
-		return 1;
-	sha256_of(all.data, all.len, digest);
-	printf("all %s\n", sha256_hex(digest, hex));
+	r |= print_digest("them", &all);
 	buf_free(&all);
-	return 0;
+	return r;
 }
 
 /* --- chosen sets ---------------------------------------------------------------------------- */
@@ -202,10 +214,15 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "random"))
 		return random_sets();
+	if (argc == 2 && !strcmp(argv[1], "ids")) {
+		for (size_t d = 0; layout_def_at(d); d++)
+			puts(layout_def_id(layout_def_at(d)));
+		return 0;
+	}
 	if (argc == 3 && !strcmp(argv[1], "frozen"))
 		return frozen(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "corpus"))
 		return corpus(argv[2]);
-	fprintf(stderr, "usage: digests random | frozen ID | corpus DIR\n");
+	fprintf(stderr, "usage: digests random | ids | frozen ID | corpus DIR\n");
 	return 2;
 }
