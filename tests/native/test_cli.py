@@ -10,7 +10,7 @@ import subprocess
 
 from lib import RING3, VMM, WORK, Case, main
 
-COMMANDS = ("run snapshot restore check pause resume stop status list disk layout host").split()
+COMMANDS = ("run snapshot restore check pause resume stop status list disk layout cpu host").split()
 
 
 class Usage(Case):
