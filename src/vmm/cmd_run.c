@@ -277,6 +277,7 @@ static int build_vm(const struct options *o, struct setup *s, struct vm **out, s
 		.name = o->name,
 		.loop = s->loop,
 		.kvm_fd = s->kvm_fd,
+		.host = s->host,
 		.layout = s->layout,
 		.machine = s->machine,
 		.cpu = s->cpu,
