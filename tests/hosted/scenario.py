@@ -276,7 +276,9 @@ def restore_elsewhere():
         before = json.load(file)
     assert not os.stat("/root/moved-disk.img").st_mode & stat.S_IWUSR
     vm = Vm(disk="/root/moved-disk.img")
+    run("ip", "link", "set", "tap0", "down")
     run("ip", "link", "set", "tap0", "name", "tap7")
+    run("ip", "link", "set", "tap7", "up")
     vm.restore("/root/moved.vmsnap", "--disk", "data=/root/moved-disk.img", "--name", "renamed",
                "--net", "lan=tap7")
     assert "renamed" in run("vmm", "status", "renamed")
