@@ -123,6 +123,12 @@ class Json(Case):
         self.assertEqual({f["rule"] for f in verdict["findings"] if f["severity"] == "refusal"},
                          {"C002"})
 
+    def test_other_architecture(self):
+        self.vmm("run", "--name", "a", "--kernel", RING3, "--layout", "aarch64/linux",
+                 "--allow-emulated", status=3)
+        self.vmm("run", "--name", "a", "--kernel", RING3, "--layout", "x86_64/linux@9",
+                 "--allow-emulated", status=1)
+
     def test_address_bits(self):
         self.vmm("run", "--name", "a", "--kernel", RING3, "--phys-bits", "many", "--allow-emulated",
                  status=2)
