@@ -66,20 +66,25 @@ struct arch_vcpu *arch_vcpu_at(struct arch_vm *vm, uint32_t i);
 
 /* --- booting ------------------------------------------------------------------------------ */
 
-struct arch_kernel; /* a kernel image that was looked at */
+struct arch_image; /* what is booted: a kernel or firmware that was looked at */
 
-/** arch_kernel_open() - @kernel and @initrd (may be NULL) are borrowed and outlive the result,
- * which is freed by arch_kernel_free(). Trust: both files are hostile. */
+/** arch_kernel_open() - @kernel, @initrd (may be NULL) and @cmdline are borrowed and outlive the
+ * result, which is freed by arch_image_free(). Trust: both files are hostile. */
 int arch_kernel_open(const struct io_src *kernel, const struct io_src *initrd,
-		     const char *cmdline, struct arch_kernel **out, struct err *e) MUST_CHECK;
-void arch_kernel_free(struct arch_kernel *k);
+		     const char *cmdline, struct arch_image **out, struct err *e) MUST_CHECK;
+/** arch_firmware_open() - likewise, for what starts at the reset vector. */
+int arch_firmware_open(const struct io_src *firmware, struct arch_image **out,
+		       struct err *e) MUST_CHECK;
+void arch_image_free(struct arch_image *image);
 
-/** arch_kernel_params() - sets kernel_bytes and initrd_bytes, as @def places the kernel. */
-int arch_kernel_params(const struct arch_kernel *k, const struct layout_def *def,
-		       struct layout_params *p, struct err *e) MUST_CHECK;
+/** arch_image_params() - sets kernel_bytes and initrd_bytes, as @def places the kernel, or
+ * firmware_bytes. */
+int arch_image_params(const struct arch_image *image, const struct layout_def *def,
+		      struct layout_params *p, struct err *e) MUST_CHECK;
 
-/** arch_boot() - put kernel, boot structures and tables in memory, and vCPU 0 at the entry. */
-int arch_boot(struct arch_vm *vm, const struct arch_kernel *k, const struct machine *m,
+/** arch_boot() - put kernel, boot structures and tables in memory, and vCPU 0 at the entry; or the
+ * firmware, and the vCPUs stay as they are. Order: vCPUs are new, or loaded as they were then. */
+int arch_boot(struct arch_vm *vm, const struct arch_image *image, const struct machine *m,
 	      struct err *e) MUST_CHECK;
 
 /* --- running ------------------------------------------------------------------------------ */

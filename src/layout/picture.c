@@ -7,9 +7,9 @@
 #define HEADINGS 22  /* "Memory", above a column */
 
 static const char *const sentences[] = {
-    "Addresses grow downwards; each stands where its row starts.",
+    "Low addresses at the top, each where its row starts.",
     "Not to scale: heights grow with the logarithm of sizes.",
-    "\u2248 is rounded; sizes are powers of 1024.",
+    "\u2248 is rounded.",
 };
 
 static const struct {
@@ -69,7 +69,7 @@ static void add_items(struct picture *p)
 
 static int item_width(const struct picture_item *t)
 {
-	return picture_width_(picture_cells_(t->text), FONT_NAME) +
+	return picture_width_(picture_cells_(t->text), FONT_BADGE) +
 	       (t->class ? PICTURE_SWATCH + 6 : 0);
 }
 

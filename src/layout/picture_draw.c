@@ -62,8 +62,8 @@ static void draw_right(const struct picture_column *c, const struct picture_row 
 	int x = c->x + c->w - PICTURE_DEPTH_MAX * PICTURE_INSET - 8;
 	int y = c->y + r->y + baseline(r);
 
-	fprintf(out, "<text class=\"s e%s\" x=\"%d\" y=\"%d\">%s</text>\n", *kind ? "" : " m", x, y,
-		size);
+	fprintf(out, "<text class=\"s e%s\" x=\"%d\" y=\"%d\">%s</text>\n",
+		r->kind <= ROW_OPEN ? "" : " m", x, y, size);
 	if (*kind)
 		fprintf(out, "<text class=\"k e\" x=\"%d\" y=\"%d\">%s</text>\n",
 			x - picture_size_width_(c) - 14, y, kind);
@@ -145,8 +145,8 @@ static void draw_region(const struct picture_column *c, const struct picture_row
 	}
 	picture_text_(left + 14, y, "n", FONT_NAME, region->name, 0, LAYOUT_NAME_MAX, out);
 	draw_badges(c, r, left + 24 + picture_width_(picture_cells_(region->name), FONT_NAME), out);
-	draw_right(c, r, picture_kind_(region),
-		   r->kind == ROW_POINT ? "point" : picture_size_(r->size, size), out);
+	draw_right(c, r, c->ports ? "" : picture_kind_(region),
+		   r->kind == ROW_POINT ? "point" : picture_size_(r->size, c->ports, size), out);
 	fputs("</g>\n", out);
 }
 
@@ -161,7 +161,7 @@ static void draw_gap(const struct picture_column *c, const struct picture_row *r
 		fprintf(out, "<text class=\"k\" x=\"%d\" y=\"%d\">free</text>\n", left + 14,
 			c->y + r->y + baseline(r));
 	}
-	draw_right(c, r, "", picture_size_(r->size, size), out);
+	draw_right(c, r, "", picture_size_(r->size, c->ports, size), out);
 }
 
 /* A short line at the border, the address below it. */

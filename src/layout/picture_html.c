@@ -18,8 +18,8 @@ static const char page_style[] =
     "th{font-weight:600;white-space:nowrap}th.map-name{white-space:normal;overflow-wrap:anywhere;"
     "max-width:22em}\n"
     "td.a,td.r{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',"
-    "monospace;font-size:12px;white-space:nowrap}td.r,th.r{text-align:right}\n"
-    "td.w{min-width:16em}tr.d td{background:#fff4dc}\n"
+    "monospace;font-size:12px;white-space:nowrap}td.r,th.r{text-align:right;padding-right:20px}\n"
+    "td.w{min-width:13em}tr.d td{background:#fff4dc}\n"
     "@media (prefers-color-scheme:dark){body{background:#0f141a;color:#e8edf3}"
     "th,td{border-color:#2f3843}tr.d td{background:#33270f}}\n"
     "</style>\n";

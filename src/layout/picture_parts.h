@@ -112,8 +112,9 @@ void picture_put_part_(const char *text, unsigned from, unsigned n, FILE *out);
 unsigned picture_cells_(const char *text);
 bool picture_ascii_(const char *text);
 int picture_width_(unsigned cells, enum picture_font font);
-/** picture_size_() - as layout_size_text(), but rounded where that has many digits. */
-const char *picture_size_(uint64_t bytes, char buf[static 32]);
+/** picture_size_() - as layout_size_text(), but rounded where that has many digits; a plain number
+ * when it counts ports. */
+const char *picture_size_(uint64_t bytes, bool ports, char buf[static 32]);
 
 /* --- picture_facts.c ---------------------------------------------------------------------- */
 

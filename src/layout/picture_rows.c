@@ -116,7 +116,7 @@ static uint64_t add_children(struct picture_column *c, uint16_t parent, unsigned
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t start = c->side->layout->region[child[i]].start;
 		uint64_t end = c->side->fact[child[i]].end;
-		uint64_t up_to = start < to ? start : to;
+		uint64_t up_to = !parent || start < to ? start : to;
 		if (up_to > at && (i || !parent))
 			add_row(c, gap, depth, at, up_to - at);
 		add_region(c, child[i], depth);
@@ -131,7 +131,8 @@ int picture_kind_width_(const struct picture_column *c)
 {
 	unsigned most = 0;
 
-	for (uint32_t i = 0; i < c->n; i++) {
+	/* Ports are ports. */
+	for (uint32_t i = 0; i < c->n && !c->ports; i++) {
 		const struct picture_row *r = &c->row[i];
 		if (r->kind > ROW_OPEN)
 			continue;
@@ -147,7 +148,7 @@ int picture_size_width_(const struct picture_column *c)
 
 	for (uint32_t i = 0; i < c->n; i++) {
 		char size[32];
-		unsigned n = picture_cells_(picture_size_(c->row[i].size, size));
+		unsigned n = picture_cells_(picture_size_(c->row[i].size, c->ports, size));
 		most = n > most ? n : most;
 	}
 	return picture_width_(most, FONT_NAME);

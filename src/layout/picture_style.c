@@ -54,7 +54,7 @@ static const char light[] =
     ".map .pill.c-size{fill:#7a35c0;stroke:#7a35c0}.map .mark.c-size{stroke:#7a35c0}\n"
     ".map .pill.c-only{fill:#c01f4b;stroke:#c01f4b}.map .mark.c-only{stroke:#c01f4b}\n"
     ".map .pill.c-other{fill:#0b66a8;stroke:#0b66a8}.map .mark.c-other{stroke:#0b66a8}\n"
-    ".map .pill.c-flaw{fill:#1c2128;stroke:#1c2128}\n"
+    ".map .pill.c-flaw{fill:#1c2128;stroke:#1c2128}.map .mark.c-flaw{stroke:#1c2128}\n"
     ".map .b{fill:#ffffff}\n.map .b.c-line{fill:#3c444d}\n"
     ".map .link.c-moved{fill:#d98c1f;stroke:#b5730f}\n"
     ".map .link.c-size{fill:#9a5be0;stroke:#7a35c0}\n";
@@ -70,7 +70,7 @@ static const char dark[] =
     ".map .pill.c-size{fill:#c9a2f5;stroke:#c9a2f5}.map .mark.c-size{stroke:#c9a2f5}\n"
     ".map .pill.c-only{fill:#ff8fa8;stroke:#ff8fa8}.map .mark.c-only{stroke:#ff8fa8}\n"
     ".map .pill.c-other{fill:#7cc4f5;stroke:#7cc4f5}.map .mark.c-other{stroke:#7cc4f5}\n"
-    ".map .pill.c-flaw{fill:#e8edf3;stroke:#e8edf3}\n"
+    ".map .pill.c-flaw{fill:#e8edf3;stroke:#e8edf3}.map .mark.c-flaw{stroke:#e8edf3}\n"
     ".map .b{fill:#0f141a}\n.map .b.c-line{fill:#c3ccd6}\n"
     ".map .link.c-moved{fill:#f0b455;stroke:#f0b455}\n"
     ".map .link.c-size{fill:#c9a2f5;stroke:#c9a2f5}\n";

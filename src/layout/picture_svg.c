@@ -3,6 +3,7 @@
 #include "layout/print.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static void draw_title(const struct picture *p, unsigned s, FILE *out)
 {
@@ -24,11 +25,14 @@ static void draw_title(const struct picture *p, unsigned s, FILE *out)
 			fprintf(out, "<text class=\"t\" x=\"%d\" y=\"%d\">\u2026</text>\n",
 				x + picture_width_(cells - 1, FONT_TITLE), y);
 	}
-	picture_text_(x, y, "s", FONT_NAME, side->layout->id, 0, LAYOUT_ID_MAX, out);
+	if (strcmp(side->title, side->layout->id)) {
+		picture_text_(x, y, "s", FONT_NAME, side->layout->id, 0, LAYOUT_ID_MAX, out);
+		y += PICTURE_LINE;
+	}
 	fprintf(out,
 		"<text class=\"p\" x=\"%d\" y=\"%d\">%s of RAM, %u vCPU%s, %u address bits</text>\n"
 		"</g>\n",
-		x, y + PICTURE_LINE, picture_size_(params->ram_bytes, ram), params->vcpus,
+		x, y, picture_size_(params->ram_bytes, false, ram), params->vcpus,
 		params->vcpus == 1 ? "" : "s", params->phys_bits);
 }
 
@@ -43,7 +47,7 @@ static void put_verdict(const struct picture *p, FILE *out)
 
 static void draw_item(const struct picture_item *t, FILE *out)
 {
-	bool change = t->class && t->class[0] == 'c';
+	bool change = t->class && t->class[0] == 'c', kind = t->class && t->class[0] == 'k';
 	int x = t->x;
 
 	if (t->class) {
@@ -51,7 +55,7 @@ static void draw_item(const struct picture_item *t, FILE *out)
 			"<rect class=\"%s %s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"12\"%s/>",
 			change ? "pill" : "box", t->class, x, t->y - 10, PICTURE_SWATCH,
 			change ? " rx=\"6\"" : "");
-		if (!change)
+		if (kind)
 			fprintf(out,
 				"<rect class=\"stripe\" x=\"%d\" y=\"%d\" width=\"4\" "
 				"height=\"12\"/>",

@@ -3,6 +3,7 @@
 #include "layout/print.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #define REPLACEMENT 0xfffd
 
@@ -119,19 +120,21 @@ int picture_width_(unsigned cells, enum picture_font font)
 	return ((int)cells * (int)font * 61 + 99) / 100;
 }
 
-const char *picture_size_(uint64_t bytes, char buf[static 32])
+const char *picture_size_(uint64_t bytes, bool ports, char buf[static 32])
 {
 	static const char *const unit[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-	const char *digit = layout_size_text(bytes, buf);
-	size_t n = 0, u = 0;
+	size_t n, u = 0;
 
-	while (digit[n] >= '0' && digit[n] <= '9')
-		n++;
-	if (n <= 4)
+	if (ports || bytes < KIB) {
+		snprintf(buf, 32, ports ? "%" PRIu64 : "%" PRIu64 " B", bytes);
 		return buf;
+	}
+	n = strspn(layout_size_text(bytes, buf), "0123456789");
+	if (n <= 4 && buf[n])
+		return buf;
+	/* In sixteenths, printed in tenths. */
 	for (bytes /= KIB / 16; bytes / 16 >= KIB && u + 1 < ARRAY_LEN(unit); u++)
 		bytes /= KIB;
-	/* Sixteenths to tenths. */
 	snprintf(buf, 32, "\u2248%" PRIu64 ".%" PRIu64 " %s", bytes / 16, bytes % 16 * 10 / 16,
 		 unit[u]);
 	return buf;

@@ -167,7 +167,7 @@ static int run(const struct command *self, int argc, char **argv)
 		err_set(&e, ERR_USAGE, "layout: one of --json, --svg and --html");
 		return fail(&e);
 	}
-	if (!strcmp(words[0], "list") && !words[1])
+	if (!strcmp(words[0], "list") && !words[1] && !o.svg && !o.html)
 		return list(o.json);
 	if (!strcmp(words[0], "show") && words[1] && !words[2])
 		return show(words[1], &o);

@@ -2,6 +2,7 @@
 #include "vmm/backends.h"
 #include "vmm/commands.h"
 #include "vmm/cpu.h"
+#include "vmm/image.h"
 #include "vmm/machine.h"
 #include "vmm/process.h"
 #include "vmm/runtime.h"
@@ -9,15 +10,14 @@
 #include "devices/virtio.h"
 #include "layout/compat.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 struct options {
-	const char *name, *kernel, *initrd, *cmdline, *layout, *console, *virtio_console;
+	const char *name, *layout, *console, *virtio_console;
+	struct image_files image;
 	const char *cpu, *phys_bits;
 	uint64_t memory;
 	uint32_t cpus;
@@ -28,40 +28,14 @@ struct options {
 /* Everything that is open, so that one function closes it. */
 struct setup {
 	struct loop *loop;
-	int kvm_fd, listen_fd, kernel_fd, initrd_fd;
-	struct io_src kernel_file, initrd_file;
-	struct arch_kernel *kernel;
+	int kvm_fd, listen_fd;
+	struct image image;
 	struct layout *layout;
 	struct machine *machine;
 	struct host *host;
 	struct cpu_policy *cpu; /* NULL: all that the host can give */
 	struct backends backends;
 };
-
-static int open_file(const char *path, int *fd, struct io_src *src, struct err *e)
-{
-	*fd = open(path, O_RDONLY | O_CLOEXEC);
-	int r = *fd < 0 ? err_sys(e, ERR_IO, errno, "cannot open") : io_src_fd(src, *fd, e);
-
-	if (r)
-		err_file(e, path);
-	return r;
-}
-
-static int open_kernel(const struct options *o, struct setup *s, struct err *e)
-{
-	int r = open_file(o->kernel, &s->kernel_fd, &s->kernel_file, e);
-
-	if (!r && o->initrd)
-		r = open_file(o->initrd, &s->initrd_fd, &s->initrd_file, e);
-	if (r)
-		return r;
-	r = arch_kernel_open(&s->kernel_file, o->initrd ? &s->initrd_file : NULL, o->cmdline,
-			     &s->kernel, e);
-	if (r)
-		err_file(e, o->kernel);
-	return r;
-}
 
 /* An operating system would take hours, or hang: better said now. */
 static int check_speed(const struct options *o, struct setup *s, struct err *e)
@@ -126,11 +100,14 @@ static int build_layout(const struct options *o, struct setup *s, struct err *e)
 
 	if (!def)
 		return err_set(e, ERR_NAME, "no layout %s (vmm layout list)", o->layout);
+	if (strncmp(layout_def_id(def), s->host->arch, strlen(s->host->arch)))
+		return err_set(e, ERR_INCOMPATIBLE, "layout %s on a host of %s", layout_def_id(def),
+			       s->host->arch);
 	layout_params_init(&p, o->memory);
 	p.vcpus = o->cpus;
 	int r = o->phys_bits ? set_phys_bits(o, s, &p, e) : 0;
 	if (!r)
-		r = arch_kernel_params(s->kernel, def, &p, e);
+		r = arch_image_params(s->image.arch, def, &p, e);
 	if (!r)
 		r = layout_build(def, &p, s->layout, e);
 	return r ? r : check_host(s, e);
@@ -258,7 +235,7 @@ static int prepare(const struct options *o, struct setup *s, struct err *e)
 	if (!r)
 		r = read_cpu(o, s, e);
 	if (!r)
-		r = open_kernel(o, s, e);
+		r = image_open(&o->image, &s->image, e);
 	if (!r)
 		r = check_speed(o, s, e);
 	if (!r)
@@ -277,6 +254,7 @@ static int build_vm(const struct options *o, struct setup *s, struct vm **out, s
 		.name = o->name,
 		.loop = s->loop,
 		.kvm_fd = s->kvm_fd,
+		.host = s->host,
 		.layout = s->layout,
 		.machine = s->machine,
 		.cpu = s->cpu,
@@ -285,14 +263,14 @@ static int build_vm(const struct options *o, struct setup *s, struct vm **out, s
 	};
 	int r = vm_new(&setup, out, e);
 
-	return r ? r : vm_boot(*out, s->kernel, e);
+	return r ? r : vm_boot(*out, s->image.arch, e);
 }
 
 static void close_all(struct setup *s)
 {
 	backends_close(&s->backends);
 	loop_free(s->loop);
-	arch_kernel_free(s->kernel);
+	image_close(&s->image);
 	free(s->layout);
 	free(s->machine);
 	free(s->host);
@@ -302,7 +280,7 @@ static void close_all(struct setup *s)
 
 static int run_vm(const struct options *o)
 {
-	struct setup s = {.kvm_fd = -1, .listen_fd = -1, .kernel_fd = -1, .initrd_fd = -1};
+	struct setup s = {.kvm_fd = -1, .listen_fd = -1};
 	struct process p = {.detach = o->detach, .paused = o->paused};
 	struct vm *vm = NULL;
 	struct err e = ERR_INIT;
@@ -324,20 +302,19 @@ static int run_vm(const struct options *o)
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct options o = {
-		.cmdline = "",
-		.layout = "x86_64/linux",
 		.memory = 512 * MIB,
 		.cpus = 1,
 		.cpu = "host",
 	};
 	const struct option_spec spec[] = {
 		{'n', "name", "NAME", OPT_TEXT, &o.name, "how other commands call it"},
-		{'k', "kernel", "FILE", OPT_TEXT, &o.kernel, "bzImage or ELF kernel"},
-		{'i', "initrd", "FILE", OPT_TEXT, &o.initrd, "initial RAM disk"},
-		{'c', "cmdline", "TEXT", OPT_TEXT, &o.cmdline, "kernel command line"},
+		{'k', "kernel", "FILE", OPT_TEXT, &o.image.kernel, "bzImage, ELF or multiboot kernel"},
+		{'i', "initrd", "FILE", OPT_TEXT, &o.image.initrd, "initial RAM disk"},
+		{'c', "cmdline", "TEXT", OPT_TEXT, &o.image.cmdline, "kernel command line"},
+		{0, "bios", "FILE", OPT_TEXT, &o.image.bios, "firmware instead of a kernel"},
 		{'m', "memory", "SIZE", OPT_SIZE, &o.memory, "RAM, in steps of 2M (512M)"},
 		{0, "cpus", "N", OPT_COUNT, &o.cpus, "virtual CPUs, 1 to 16 (1)"},
-		{0, "layout", "ID", OPT_TEXT, &o.layout, "memory map (x86_64/linux)"},
+		{0, "layout", "ID", OPT_TEXT, &o.layout, "memory map (x86_64/linux, x86_64/bios)"},
 		{0, "cpu", "POLICY", OPT_TEXT, &o.cpu,
 		 "features: host, x86_64-v2, x86_64-v3 or a FILE (host)"},
 		{0, "phys-bits", "N", OPT_TEXT, &o.phys_bits, "physical address bits, or host (40)"},
@@ -361,12 +338,14 @@ static int run(const struct command *self, int argc, char **argv)
 		return status;
 	if (!o.console)
 		o.console = o.detach ? "none" : "stdio";
-	if (!o.name || !o.kernel)
-		err_set(&e, ERR_USAGE, "run: --name and --kernel are needed (vmm run --help)");
-	else if (o.detach && !strcmp(o.console, "stdio"))
+	if (!o.layout)
+		o.layout = image_layout(&o.image);
+	int r = o.name ? image_check(&o.image, o.layout, &e)
+		       : err_set(&e, ERR_USAGE, "run: --name is needed (vmm run --help)");
+	if (!r && o.detach && !strcmp(o.console, "stdio"))
 		err_set(&e, ERR_USAGE, "run: --detach and --console stdio do not go together");
 	return e.code ? fail(&e) : run_vm(&o);
 }
 
-const struct command cmd_run = {"run", "--name NAME --kernel FILE [options]",
+const struct command cmd_run = {"run", "--name NAME --kernel|--bios FILE [options]",
 				"boot a virtual machine", run};

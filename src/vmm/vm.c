@@ -106,7 +106,7 @@ static int reset(struct vm *vm, struct err *e)
 	int r = arch_load(vm->arch, vm->power_on->vcpu, vm->power_on->irqchip,
 			  &vm->power_on->clock, 0, e);
 	if (!r)
-		r = arch_boot(vm->arch, vm->kernel, &vm->machine, e);
+		r = arch_boot(vm->arch, vm->image, &vm->machine, e);
 	if (!r && !vm->paused)
 		vm_go(vm);
 	return r;
@@ -129,11 +129,11 @@ static void on_event(void *arg, uint32_t events)
 		vm_end(vm, VM_ENDED_BY_GUEST);
 		break;
 	case EVENT_RESET:
-		if (vm->kernel && !reset(vm, &vm->failure))
+		if (vm->image && !reset(vm, &vm->failure))
 			break;
-		if (!vm->kernel)
+		if (!vm->image)
 			err_set(&vm->failure, ERR_WRONG_STATE,
-				"the guest asked for a reset, but a restored VM has no kernel to boot");
+				"the guest asked for a reset, but a restored VM has nothing to boot again");
 		vm_end(vm, VM_ENDED_BY_FAILURE);
 		break;
 	case EVENT_FAILURE:
@@ -161,9 +161,8 @@ static int build(struct vm *vm, const struct vm_setup *s, struct err *e)
 	vm->host = calloc(1, sizeof *vm->host);
 	if (!vm->host)
 		return err_set(e, ERR_NOMEM, "out of memory");
+	*vm->host = *s->host;
 	gethostname(vm->host_name, sizeof vm->host_name - 1);
-	if (!r)
-		r = arch_host(vm->kvm_fd, vm->host, e);
 	if (!r)
 		r = arch_vm_new(vm->kvm_fd, &vm->layout, &vm->mem, s->cpu, s->vcpu_state, &vm->arch,
 				e);
@@ -245,14 +244,14 @@ static int capture_cpus(struct vm *vm, struct vm_state *out, struct err *e)
 	return r;
 }
 
-int vm_boot(struct vm *vm, const struct arch_kernel *k, struct err *e)
+int vm_boot(struct vm *vm, const struct arch_image *image, struct err *e)
 {
 	int r = capture_cpus(vm, vm->power_on, e);
 
 	if (!r)
-		r = arch_boot(vm->arch, k, &vm->machine, e);
+		r = arch_boot(vm->arch, image, &vm->machine, e);
 	if (!r)
-		vm->kernel = k;
+		vm->image = image;
 	return r;
 }
 

@@ -42,7 +42,7 @@ enum vm_end { VM_ENDS_NOT, VM_ENDED_BY_GUEST, VM_ENDED_BY_USER, VM_ENDED_BY_FAIL
 struct vm {
 	char name[MACHINE_NAME_MAX + 1];
 	char host_name[64 + 1]; /* asked for before the sandbox is entered */
-	struct host *host;	/* likewise; owned */
+	struct host *host;	/* owned */
 	struct loop *loop;
 	int kvm_fd;
 	struct layout layout;
@@ -61,8 +61,8 @@ struct vm {
 	struct vcpus vcpus;
 	bool vcpus_started;
 
-	/* As after power-on, for a reset. NULL kernel: a restored VM, which cannot boot again. */
-	const struct arch_kernel *kernel;
+	/* As after power-on, for a reset. NULL image: a restored VM, which cannot boot again. */
+	const struct arch_image *image;
 	struct vm_state *power_on;
 
 	/* What vCPU threads and devices report, and the eventfd that tells the loop. */
@@ -98,6 +98,7 @@ struct vm_setup {
 	const char *name;
 	struct loop *loop;
 	int kvm_fd;
+	const struct host *host; /* what arch_host() said: it goes into snapshots */
 	const struct layout *layout;
 	const struct machine *machine;
 	const struct vm_backend *backend;
@@ -110,8 +111,8 @@ struct vm_setup {
 int vm_new(const struct vm_setup *s, struct vm **out, struct err *e) MUST_CHECK;
 void vm_free(struct vm *vm);
 
-/** vm_boot() - to the first instruction of @k, which is kept for resets. */
-int vm_boot(struct vm *vm, const struct arch_kernel *k, struct err *e) MUST_CHECK;
+/** vm_boot() - to the first instruction of @image, which is kept for resets. */
+int vm_boot(struct vm *vm, const struct arch_image *image, struct err *e) MUST_CHECK;
 
 /** vm_start() - make the vCPUs' threads; nothing runs before vm_go(). */
 int vm_start(struct vm *vm, struct err *e) MUST_CHECK;

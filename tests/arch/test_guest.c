@@ -150,7 +150,7 @@ static void runs(const struct run *r)
 	struct guest_mem m;
 	struct machine mc;
 	struct io_src file;
-	struct arch_kernel *k;
+	struct arch_image *k;
 	struct arch_vm *vm;
 	int kvm, fd = open(r->image, O_RDONLY | O_CLOEXEC);
 
@@ -164,7 +164,7 @@ static void runs(const struct run *r)
 	OK(arch_kernel_open(&file, NULL, r->cmdline, &k, &e));
 	layout_params_init(&p, r->ram);
 	p.vcpus = r->vcpus;
-	OK(arch_kernel_params(k, layout_def_find("x86_64/linux@1"), &p, &e));
+	OK(arch_image_params(k, layout_def_find("x86_64/linux@1"), &p, &e));
 	OK(layout_build(layout_def_find("x86_64/linux@1"), &p, &l, &e));
 	OK(mem_init(&m, &l, &e));
 	state_defaults(&machine_desc, &mc);
@@ -177,7 +177,7 @@ static void runs(const struct run *r)
 	run_to_the_end(vm, &io, &e);
 	arch_vm_free(vm);
 	same_as_here(r, &m, &l, io.said);
-	arch_kernel_free(k);
+	arch_image_free(k);
 	mem_fini(&m);
 	close(fd);
 	close(kvm);

@@ -209,6 +209,11 @@ static void address_bits(void **state)
 		if (rows[i].about && !strstr(e.msg, rows[i].about))
 			fail_msg("%u bits: %s", rows[i].bits, e.msg);
 	}
+	l.params.phys_bits = 32; /* and one page more: the first region is looked at too */
+	l.region[0].size += 4096;
+	l.params.ram_bytes += 4096;
+	assert_int_equal(layout_check(&l, &e), -ERR_STRUCTURE);
+	assert_non_null(strstr(e.msg, "L011 RAM reaches past the address limit 0x100000000"));
 }
 
 /* A number that is near to others in the layout, or far from all. */

@@ -64,8 +64,8 @@ int cpuid_supported_(int kvm_fd, struct x86_cpuid out[static X86_CPUID_MAX], uin
 int msr_list_(int kvm_fd, uint32_t out[static X86_MSRS_MAX], uint32_t *n, struct err *e);
 int msr_set_(struct arch_vcpu *c, uint32_t index, uint64_t value, struct err *e);
 int msr_get_(struct arch_vcpu *c, uint32_t index, uint64_t *value, struct err *e);
-/* For a new vCPU. */
-int msr_reset_(struct arch_vcpu *c, struct err *e);
+/* What a kernel expects of the firmware that it was not booted by. */
+int msr_boot_(struct arch_vcpu *c, struct err *e);
 int msr_save_(struct arch_vcpu *c, struct x86_vcpu *out, struct err *e);
 int msr_load_(struct arch_vcpu *c, const struct x86_vcpu *st, struct err *e);
 

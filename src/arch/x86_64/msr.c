@@ -114,7 +114,7 @@ int msr_get_(struct arch_vcpu *c, uint32_t index, uint64_t *value, struct err *e
 
 /* What firmware would have set: MTRRs on, memory write-back unless they say otherwise (SDM 3,
  * 12.11.2.1). Linux does without PAT otherwise. */
-int msr_reset_(struct arch_vcpu *c, struct err *e)
+int msr_boot_(struct arch_vcpu *c, struct err *e)
 {
 	return msr_set_(c, MSR_MTRR_DEF_TYPE, MTRR_ENABLE | MTRR_FIXED_ENABLE | MTRR_WRITE_BACK, e);
 }

@@ -90,8 +90,6 @@ static int add_vcpu(struct arch_vm *vm, uint32_t id, const struct cpu_policy *cp
 	int r = cpuid_policy_(vm->kvm_fd, &vm->layout->params, cpu, id, list, &n, e);
 	if (!r)
 		r = cpuid_apply_(c, list, n, e);
-	if (!r)
-		r = msr_reset_(c, e);
 	free(list);
 	return r;
 }

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "arch/x86_64/acpi.h"
+#include "arch/x86_64/boot.h"
+#include "arch/x86_64/firmware.h"
+#include "arch/x86_64/kvm.h"
+
+#include <stdlib.h>
+
+struct arch_image {
+	const struct io_src *file;
+	bool firmware;
+	/* Of a kernel only: */
+	struct kernel kernel;
+	const struct io_src *initrd;
+	const char *cmdline;
+};
+
+static int new_image(const struct arch_image *from, struct arch_image **out, struct err *e)
+{
+	struct arch_image *image = calloc(1, sizeof *image);
+
+	if (!image)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	*image = *from;
+	int r = from->firmware ? firmware_check(image->file, e)
+			       : kernel_open(image->file, &image->kernel, e);
+	if (r) {
+		free(image);
+		return r;
+	}
+	*out = image;
+	return 0;
+}
+
+int arch_kernel_open(const struct io_src *kernel, const struct io_src *initrd, const char *cmdline,
+		     struct arch_image **out, struct err *e)
+{
+	return new_image(&(struct arch_image){.file = kernel, .initrd = initrd, .cmdline = cmdline},
+			 out, e);
+}
+
+int arch_firmware_open(const struct io_src *firmware, struct arch_image **out, struct err *e)
+{
+	return new_image(&(struct arch_image){.file = firmware, .firmware = true}, out, e);
+}
+
+void arch_image_free(struct arch_image *image)
+{
+	free(image);
+}
+
+/* Where the definition puts the kernel does not depend on how large it is. */
+static int kernel_params(const struct arch_image *image, const struct layout_def *def,
+			 struct layout_params *p, struct err *e)
+{
+	struct layout *l = calloc(1, sizeof *l);
+	const struct layout_region *start;
+
+	if (!l)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	p->kernel_bytes = 1;
+	int r = layout_build(def, p, l, e);
+	if (!r)
+		r = layout_need(l, "KERNEL_START_OFFSET", &start, e);
+	if (!r)
+		r = kernel_footprint(&image->kernel, gpa(start->start), &p->kernel_bytes, e);
+	if (!r && image->initrd)
+		p->initrd_bytes = image->initrd->size;
+	free(l);
+	return r;
+}
+
+int arch_image_params(const struct arch_image *image, const struct layout_def *def,
+		      struct layout_params *p, struct err *e)
+{
+	/* A definition may have the row; nothing here keeps a guest from the host. */
+	if (p->pvm_firmware_bytes)
+		return err_set(e, ERR_FEATURE,
+			       "x86-64 has no protected VMs, and no firmware for them");
+	p->kernel_bytes = p->initrd_bytes = p->firmware_bytes = 0;
+	if (!image->firmware)
+		return kernel_params(image, def, p, e);
+	p->firmware_bytes = image->file->size;
+	return 0;
+}
+
+static int start_at(struct arch_vcpu *c, const struct boot_entry *entry, struct err *e)
+{
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	int r = kvm_do(c->fd, KVM_GET_SREGS, &sregs, e);
+
+	if (r < 0)
+		return r;
+	boot_entry_regs(entry, &regs, &sregs);
+	r = kvm_do(c->fd, KVM_SET_SREGS, &sregs, e);
+	if (r >= 0)
+		r = kvm_do(c->fd, KVM_SET_REGS, &regs, e);
+	return r < 0 ? r : 0;
+}
+
+static int boot_kernel(struct arch_vm *vm, const struct arch_image *image, const struct machine *m,
+		       struct err *e)
+{
+	struct boot_entry entry;
+	struct gpa rsdp;
+	int r = acpi_write(vm->layout, m, vm->vcpu_n, vm->mem, &rsdp, e);
+
+	if (!r)
+		r = boot_load(&image->kernel, image->file, image->initrd, image->cmdline,
+			      vm->layout, vm->mem, &entry, e);
+	for (uint32_t i = 0; !r && i < vm->vcpu_n; i++)
+		r = msr_boot_(&vm->vcpu[i], e);
+	return r ? r : start_at(&vm->vcpu[0], &entry, e);
+}
+
+/* Firmware finds every vCPU as reset leaves it, and has set them up before it starts a kernel. */
+int arch_boot(struct arch_vm *vm, const struct arch_image *image, const struct machine *m,
+	      struct err *e)
+{
+	return image->firmware ? firmware_load(image->file, vm->layout, vm->mem, e)
+			       : boot_kernel(vm, image, m, e);
+}
