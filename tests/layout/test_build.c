@@ -117,6 +117,9 @@ static const struct refusal enough[] = {
 	{"aarch64/linux@1", P(.ram_bytes = 61 * GIB, .phys_bits = 36), {0}},
 	{"aarch64/linux@2", P(.ram_bytes = 60 * GIB, .phys_bits = 36), {0}},
 	{"aarch64/linux@1", P(.phys_bits = 52), {0}},
+	/* Up to the last address: no room for a window, and no such row. */
+	{"aarch64/linux@2", P(.ram_bytes = 61 * GIB, .phys_bits = 36), {0}},
+	{"x86_64/linux@1", P(.ram_bytes = 63 * GIB + 256 * MIB, .phys_bits = 36), {0}},
 };
 /* clang-format on */
 
