@@ -59,11 +59,9 @@ enum event { EVENT_NONE, EVENT_POWER_OFF, EVENT_RESET, EVENT_DEBUG_EXIT, EVENT_F
 /* The first one counts: the loop acts on it soon. */
 static void report(struct vm *vm, enum event what, uint32_t value)
 {
-	int none = EVENT_NONE;
-	uint64_t one = 1;
+	uint64_t none = EVENT_NONE, one = 1;
 
-	vm->event_value = value;
-	if (atomic_compare_exchange_strong(&vm->event, &none, what) &&
+	if (atomic_compare_exchange_strong(&vm->event, &none, (uint64_t)value << 32 | what) &&
 	    write(vm->event_fd, &one, sizeof one) < 0)
 		return; /* cannot be: the counter is 0 */
 }
@@ -119,13 +117,14 @@ static void on_event(void *arg, uint32_t events)
 
 	if (read(vm->event_fd, &n, sizeof n) != sizeof n)
 		return;
-	switch (atomic_exchange(&vm->event, EVENT_NONE)) {
+	uint64_t event = atomic_exchange(&vm->event, EVENT_NONE);
+	switch ((uint32_t)event) {
 	case EVENT_POWER_OFF:
 		vm_end(vm, VM_ENDED_BY_GUEST);
 		break;
 	case EVENT_DEBUG_EXIT:
 		vm->has_exit_value = true;
-		vm->exit_value = vm->event_value;
+		vm->exit_value = (uint32_t)(event >> 32);
 		vm_end(vm, VM_ENDED_BY_GUEST);
 		break;
 	case EVENT_RESET:

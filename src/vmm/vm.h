@@ -68,8 +68,7 @@ struct vm {
 	/* What vCPU threads and devices report, and the eventfd that tells the loop. */
 	struct device_events events;
 	int event_fd;
-	_Atomic int event;
-	_Atomic uint32_t event_value;
+	_Atomic uint64_t event; /* what, and in the upper half its value */
 	struct err failure;
 	pthread_mutex_t failure_lock;
 

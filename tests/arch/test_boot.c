@@ -291,7 +291,7 @@ static void pvh_start_info_is_complete(void **unused)
 		struct kvm_regs regs;
 		struct kvm_sregs sregs = {0};
 		boot_entry_regs(&g.entry, &regs, &sregs);
-		assert_int_equal(g.entry.mode, BOOT_PVH32);
+		assert_int_equal(g.entry.mode, BOOT_FLAT32);
 		assert_int_equal(regs.rip, 0x200020);
 		assert_int_equal(regs.rbx, start(&g, "PVH_START_INFO"));
 		assert_int_equal(sregs.cr0, 0x11);

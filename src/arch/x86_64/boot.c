@@ -9,11 +9,19 @@ int kernel_open(const struct io_src *file, struct kernel *out, struct err *e)
 {
 	struct kernel k = {0};
 	uint8_t magic[SELFMAG];
+	bool multiboot = false;
 	int r = io_read_at(file, magic, sizeof magic, 0, e);
 
-	if (!r)
-		r = memcmp(magic, ELFMAG, SELFMAG) ? kernel_open_bzimage_(file, &k, e)
-						   : kernel_open_elf_(file, &k, e);
+	if (r)
+		return r;
+	if (!memcmp(magic, ELFMAG, SELFMAG)) {
+		r = kernel_open_elf_(file, &k, e);
+	} else {
+		if (!kernel_is_bzimage_(file))
+			r = kernel_open_multiboot_(file, &k, &multiboot, e);
+		if (!r && !multiboot)
+			r = kernel_open_bzimage_(file, &k, e);
+	}
 	if (!r)
 		*out = k;
 	return r;
@@ -44,7 +52,7 @@ int kernel_footprint(const struct kernel *k, struct gpa start, uint64_t *bytes, 
 	} else {
 		for (uint32_t i = 0; i < k->segment_n; i++) {
 			const struct kernel_segment *s = &k->segment[i];
-			if (s->at < start.v)
+			if (s->at < start.v && k->kind != KERNEL_MULTIBOOT)
 				return err_set(e, ERR_RANGE,
 					       "kernel wants to lie at 0x%" PRIx64
 					       ", below 0x%" PRIx64 " where kernels are loaded",
@@ -53,7 +61,8 @@ int kernel_footprint(const struct kernel *k, struct gpa start, uint64_t *bytes, 
 				end = s->at + s->mem_bytes;
 		}
 	}
-	*bytes = end - start.v;
+	/* The row is there even if all of the kernel lies below it: the initrd comes after it. */
+	*bytes = end > start.v ? end - start.v : 1;
 	return 0;
 }
 
@@ -90,6 +99,23 @@ static int load(const struct io_src *file, const struct kernel_segment *s, uint6
 	return r;
 }
 
+/* RAM that no other row lies in; what is reserved is no RAM, though there is memory behind it. */
+static int check_free(const struct layout *l, const struct layout_region *own, uint64_t at,
+		      uint64_t bytes, struct err *e)
+{
+	for (uint32_t i = 0; i < l->region_n; i++) {
+		const struct layout_region *r = &l->region[i];
+		if (r == own || r->kind == REGION_PIO || (r->kind == REGION_RAM && !r->parent))
+			continue;
+		if (r->size && r->start < at + bytes && at < region_end(r))
+			return err_set(e, ERR_RANGE,
+				       "kernel wants to lie at 0x%" PRIx64 " to 0x%" PRIx64
+				       ", where %s is",
+				       at, at + bytes, r->name);
+	}
+	return 0;
+}
+
 static int load_kernel(struct boot_job *j, const struct io_src *file, struct err *e)
 {
 	const struct layout_region *row;
@@ -104,8 +130,12 @@ static int load_kernel(struct boot_job *j, const struct io_src *file, struct err
 			       " for it",
 			       bytes, row->size);
 	uint64_t base = !r && j->k->kind == KERNEL_BZIMAGE ? row->start : 0;
-	for (uint32_t i = 0; !r && i < j->k->segment_n; i++)
-		r = load(file, &j->k->segment[i], base + j->k->segment[i].at, j->m, e);
+	for (uint32_t i = 0; !r && i < j->k->segment_n; i++) {
+		const struct kernel_segment *s = &j->k->segment[i];
+		r = check_free(j->l, row, base + s->at, s->mem_bytes, e);
+		if (!r)
+			r = load(file, s, base + s->at, j->m, e);
+	}
 	j->out->rip = base + j->k->entry;
 	return r;
 }
@@ -199,16 +229,20 @@ static int enter_long64(struct boot_job *j, struct err *e)
 	return 0;
 }
 
-/* docs/misc/pvh.pandoc of Xen: the register state at the entry point. */
-static int enter_pvh32(struct boot_job *j, struct err *e)
+#define MULTIBOOT_ENTRY 0x2badb002
+
+/* The register state at the entry point: docs/misc/pvh.pandoc of Xen; Multiboot Specification 3.2. */
+static int enter_flat32(struct boot_job *j, struct err *e)
 {
 	struct boot_entry *b = j->out;
+	bool multiboot = j->k->kind == KERNEL_MULTIBOOT;
 	struct gpa info;
-	int r = boot_pvh_(j, &info, e);
+	int r = multiboot ? boot_multiboot_(j, &info, e) : boot_pvh_(j, &info, e);
 
 	if (r)
 		return r;
-	b->mode = BOOT_PVH32;
+	b->mode = BOOT_FLAT32;
+	b->rax = multiboot ? MULTIBOOT_ENTRY : 0;
 	b->rbx = info.v;
 	b->cr0 = CR0_PE | CR0_ET;
 	return 0;
@@ -234,7 +268,8 @@ int boot_load(const struct kernel *k, const struct io_src *kernel_file, const st
 	if (!r)
 		r = load_cmdline(&j, cmdline, e);
 	if (!r)
-		r = k->kind == KERNEL_PVH ? enter_pvh32(&j, e) : enter_long64(&j, e);
+		r = k->kind == KERNEL_PVH || k->kind == KERNEL_MULTIBOOT ? enter_flat32(&j, e)
+									 : enter_long64(&j, e);
 	if (!r)
 		r = boot_gdt_(&j, e);
 	if (!r)

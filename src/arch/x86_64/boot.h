@@ -15,6 +15,7 @@ enum kernel_kind {
 	KERNEL_BZIMAGE, /* Linux boot protocol 2.12 or newer, entered in 64-bit mode */
 	KERNEL_ELF64,	/* vmlinux: Linux 64-bit boot protocol, at the ELF entry */
 	KERNEL_PVH,	/* ELF with XEN_ELFNOTE_PHYS32_ENTRY: 32-bit mode, PVH start info */
+	KERNEL_MULTIBOOT, /* multiboot header, ELF or not: 32-bit mode, multiboot information */
 };
 
 #define KERNEL_SEGMENTS_MAX 32
@@ -23,7 +24,7 @@ enum kernel_kind {
 /* Goes from the file to guest memory as it is; the rest up to @mem_bytes is zero. */
 struct kernel_segment {
 	uint64_t offset, file_bytes, mem_bytes;
-	uint64_t at; /* ELF: physical address; bzImage: bytes after where it is loaded */
+	uint64_t at; /* physical address; of a bzImage: bytes after where it is loaded */
 };
 
 struct kernel {
@@ -46,6 +47,9 @@ struct kernel {
  * @file: hostile; a few KiB are read
  * @out:  written on success; borrows nothing
  *
+ * An ELF file with a PVH note is booted by PVH, whatever else it has, and a bzImage as one: multiboot
+ * is for kernels that have nothing else, or no more than an ELF entry.
+ *
  * Returns 0, -ERR_MAGIC (no kernel for this machine), -ERR_VERSION (boot protocol too old),
  * -ERR_FEATURE (valid, but of a kind not handled: 32-bit only, needs relocation), -ERR_RANGE,
  * -ERR_STRUCTURE, -ERR_LIMIT, -ERR_TRUNCATED, -ERR_IO; @e has the offset in the file.
@@ -57,7 +61,8 @@ int kernel_open(const struct io_src *file, struct kernel *out, struct err *e) MU
  * @start: where the layout's definition has the row KERNEL_START_OFFSET
  * @bytes: from there to the last byte that the kernel fills or works in
  *
- * Returns 0, or -ERR_RANGE when the image wants to lie below @start.
+ * Multiboot kernels may lie below @start, usually at 1 MiB: boot_load() sees to it that nothing else
+ * does. Returns 0, or -ERR_RANGE when any other image wants to lie there.
  */
 int kernel_footprint(const struct kernel *k, struct gpa start, uint64_t *bytes,
 		     struct err *e) MUST_CHECK;
@@ -73,13 +78,13 @@ struct boot_segment {
 
 enum boot_mode {
 	BOOT_LONG64, /* paging on, rsi = boot_params */
-	BOOT_PVH32,  /* protected mode without paging, ebx = start info */
+	BOOT_FLAT32, /* protected mode without paging, ebx = what the kernel is told */
 };
 
 /* The state of the first vCPU; whatever is not said here is as after reset. */
 struct boot_entry {
 	enum boot_mode mode;
-	uint64_t rip, rsp, rsi, rbx;
+	uint64_t rip, rsp, rsi, rax, rbx;
 	uint64_t rflags, cr0, cr3, cr4, efer;
 	struct boot_segment code, data /* ds, es, fs, gs, ss */, task;
 	uint64_t gdt_base, idt_base;
@@ -94,11 +99,12 @@ struct boot_entry {
  * @l: built with kernel_footprint() and the initrd's size
  * @m: memory of @l
  *
- * Writes kernel, initrd, command line, GDT, IDT, page tables and boot_params or PVH start info.
+ * Writes kernel, initrd, command line, GDT, IDT, page tables and boot_params, PVH start
+ * info or multiboot information.
  * The RSDP is announced where acpi_write() puts it: at the start of ACPI_HI_RSDP_WINDOW_BASE.
  *
- * Returns 0, -ERR_LIMIT (command line too long, initrd too high), -ERR_STRUCTURE (the layout was
- * built for something else), -ERR_TRUNCATED, -ERR_IO. On failure guest memory has undefined
+ * Returns 0, -ERR_LIMIT (command line too long, initrd too high), -ERR_RANGE (something else lies where
+ * the kernel wants to), -ERR_STRUCTURE (the layout was built for something else), -ERR_TRUNCATED, -ERR_IO. On failure guest memory has undefined
  * contents.
  */
 int boot_load(const struct kernel *k, const struct io_src *kernel_file, const struct io_src *initrd,

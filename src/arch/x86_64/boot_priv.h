@@ -7,8 +7,12 @@
 
 /* --- readers: 0 or what kernel_open() returns ---------------------------------------------- */
 
+bool kernel_is_bzimage_(const struct io_src *file);
 int kernel_open_bzimage_(const struct io_src *file, struct kernel *k, struct err *e);
 int kernel_open_elf_(const struct io_src *file, struct kernel *k, struct err *e);
+/* @k: with the segments and the entry of an ELF file, if it is one. Not @found: nothing was done. */
+int kernel_open_multiboot_(const struct io_src *file, struct kernel *k, bool *found,
+			   struct err *e);
 
 /* --- the memory map as firmware tells it --------------------------------------------------- */
 
@@ -49,5 +53,6 @@ int boot_gdt_(const struct boot_job *j, struct err *e);
 int boot_paging_(const struct boot_job *j, uint64_t *mapped_bytes, struct err *e);
 int boot_params_(const struct boot_job *j, struct gpa *at, struct err *e);
 int boot_pvh_(const struct boot_job *j, struct gpa *at, struct err *e);
+int boot_multiboot_(const struct boot_job *j, struct gpa *at, struct err *e);
 
 #endif

@@ -36,7 +36,7 @@ int boot_gdt_(const struct boot_job *j, struct err *e)
 	    .selector = GDT_CODE * 8,
 	    .type = 0xb, /* execute, read, accessed */
 	    .long_mode = b->mode == BOOT_LONG64,
-	    .big = b->mode == BOOT_PVH32,
+	    .big = b->mode == BOOT_FLAT32,
 	    .granular = true,
 	    .limit = UINT32_MAX,
 	};
@@ -121,6 +121,7 @@ void boot_entry_regs(const struct boot_entry *b, struct kvm_regs *regs, struct k
 	    .rip = b->rip,
 	    .rsp = b->rsp,
 	    .rsi = b->rsi,
+	    .rax = b->rax,
 	    .rbx = b->rbx,
 	    .rflags = b->rflags,
 	};

@@ -42,6 +42,14 @@ static int check_header(const struct setup_header *h, struct err *e)
 	return 0;
 }
 
+bool kernel_is_bzimage_(const struct io_src *file)
+{
+	uint8_t magic[4];
+
+	return !io_read_at(file, magic, sizeof magic, FIELD_AT(header), NULL) &&
+	       num_le32(magic) == MAGIC;
+}
+
 int kernel_open_bzimage_(const struct io_src *file, struct kernel *k, struct err *e)
 {
 	struct setup_header h;

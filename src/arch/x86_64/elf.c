@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ELF kernels: vmlinux, entered by the Linux 64-bit boot protocol, and any with the PVH note
- * (docs/misc/pvh.pandoc of Xen). Segments lie at their physical addresses.
+ * ELF kernels: any with the PVH note (docs/misc/pvh.pandoc of Xen), else any with a multiboot header,
+ * else vmlinux, entered by the Linux 64-bit boot protocol. Segments lie at their physical addresses.
  */
 #include "arch/x86_64/boot_priv.h"
 
@@ -185,7 +185,7 @@ static bool entry_in_segment(const struct kernel *k)
 int kernel_open_elf_(const struct io_src *file, struct kernel *k, struct err *e)
 {
 	struct elf f = {.file = file};
-	bool pvh = false;
+	bool pvh = false, multiboot = false;
 	int r = read_header(&f, e);
 
 	if (!r)
@@ -200,14 +200,17 @@ int kernel_open_elf_(const struct io_src *file, struct kernel *k, struct err *e)
 		if (!r && p.p_type == PT_NOTE && !pvh)
 			r = find_entry(&f, &p, &k->entry, &pvh, e);
 	}
+	if (!r && !pvh)
+		r = kernel_open_multiboot_(file, k, &multiboot, e);
 	if (r)
 		return r;
-	if (!pvh && !f.wide)
-		return err_at(e, ERR_FEATURE, EI_CLASS, "32-bit ELF file without a PVH entry note");
+	if (!pvh && !multiboot && !f.wide)
+		return err_at(e, ERR_FEATURE, EI_CLASS,
+			      "32-bit ELF file with neither a PVH entry note nor a multiboot header");
 	if (!entry_in_segment(k))
 		return err_at(e, ERR_STRUCTURE, offsetof(Elf64_Ehdr, e_entry),
 			      "entry 0x%" PRIx64 " is not in a loaded segment", k->entry);
-	k->kind = pvh ? KERNEL_PVH : KERNEL_ELF64;
+	k->kind = pvh ? KERNEL_PVH : multiboot ? KERNEL_MULTIBOOT : KERNEL_ELF64;
 	k->cmdline_max = UINT32_MAX;
 	k->initrd_max = UINT32_MAX;
 	return 0;

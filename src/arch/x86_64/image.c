@@ -3,6 +3,7 @@
 #include "arch/x86_64/boot.h"
 #include "arch/x86_64/firmware.h"
 #include "arch/x86_64/kvm.h"
+#include "arch/x86_64/mptable.h"
 
 #include <stdlib.h>
 
@@ -62,6 +63,11 @@ static int kernel_params(const struct arch_image *image, const struct layout_def
 	int r = layout_build(def, p, l, e);
 	if (!r)
 		r = layout_need(l, "KERNEL_START_OFFSET", &start, e);
+	if (!r && image->kernel.kind == KERNEL_MULTIBOOT &&
+	    !layout_find(l, "MULTIBOOT_INFO_OFFSET"))
+		r = err_set(e, ERR_FEATURE,
+			    "a multiboot kernel does not boot with %s, but with x86_64/linux@2",
+			    l->id);
 	if (!r)
 		r = kernel_footprint(&image->kernel, gpa(start->start), &p->kernel_bytes, e);
 	if (!r && image->initrd)
@@ -106,6 +112,8 @@ static int boot_kernel(struct arch_vm *vm, const struct arch_image *image, const
 	struct gpa rsdp;
 	int r = acpi_write(vm->layout, m, vm->vcpu_n, vm->mem, &rsdp, e);
 
+	if (!r)
+		r = mptable_write(vm->layout, m, vm->vcpu_n, vm->mem, e);
 	if (!r)
 		r = boot_load(&image->kernel, image->file, image->initrd, image->cmdline,
 			      vm->layout, vm->mem, &entry, e);

@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Firmware from the reset vector: tests/guest/bios.c drives a virtio disk, is stopped, saved, killed
+and restored in the middle, and resets the machine.
+
+usage: test_bios.py BUILD
+"""
+
+import os
+import re
+import struct
+import subprocess
+
+from lib import BUILD, RING3, SNAPINSPECT, VMM, Case, Vm, main, wait_for
+
+ROM = f"{BUILD}/tests/guest/bios.rom"
+ROM_BYTES = 64 << 10
+LAYOUTS = "x86_64/bios@1", "x86_64/bios@2"
+MACHINES = [{"layout": layout, "memory": memory, "cpus": cpus}
+            for layout in LAYOUTS for memory, cpus in ((64, 1), (6144, 2))]
+RAM32 = 0xD0000000  # where RAM below 4 GiB ends
+PASSED, FAILED = 2 * 0x10 + 1, 2 * 0x11 + 1  # statuses, with --debug-exit
+
+# tests/guest/bios.c
+TASK = struct.Struct("<5Q")
+TASK_MAGIC = 0x304B53415453494B
+SECTORS = 128
+MASK = (1 << 64) - 1
+REPORT = 128  # sectors between two lines
+
+
+def sector_words(sector):
+    first = sector * 0x9E3779B97F4A7C15
+    return [first + i & MASK for i in range(64)]
+
+
+def make_disk(path, passes, resets=0):
+    with open(path, "wb") as f:
+        f.write(TASK.pack(TASK_MAGIC, SECTORS, passes, resets, 0).ljust(512, b"\0"))
+        for s in range(1, SECTORS + 1):
+            f.write(struct.pack("<64Q", *sector_words(s)))
+    return path
+
+
+def reads(passes):
+    """What is said about them."""
+    lines, total, done = "", 0, 0
+    for _ in range(passes):
+        for s in range(1, SECTORS + 1):
+            for word in sector_words(s):
+                total = total * 31 + word & MASK
+            done += 1
+            if done % REPORT == 0:
+                lines += f"READ sectors={done} sum={total:#x}\n"
+    return lines + f"PASSED sectors={done} sum={total:#x}\n"
+
+
+def start_lines(memory_mib, cpus, boots=0):
+    size = memory_mib << 20
+    below = min(size, RAM32)
+    registers = max(size - RAM32, 0) + (1 << 32)
+    return (f"BIOS cpus={cpus} ram_above_16m={below - (16 << 20)} ram_above_4g={size - below}\n"
+            f"DISK slot=1 registers={registers:#x}\nTASK boots={boots}\n")
+
+
+class Bios(Case):
+    def run_bios(self, disk, *more, rom=ROM, layout="x86_64/bios", memory=64, cpus=1, ready=True):
+        console = self.new_console("fw")
+        vm = Vm(self, "fw", [VMM, "run", "--name", "fw", "--bios", rom, "--layout", layout,
+                             "--memory", f"{memory}M", "--cpus", str(cpus), "--disk",
+                             f"path={disk}", "--allow-emulated", "--console", f"file:{console}",
+                             *more], self.env, console)
+        return vm.ready() if ready else vm
+
+    def to_the_end(self, vm, status=0):
+        self.assertEqual(vm.wait(), status, vm.stderr() + vm.output().decode())
+        return vm.output().decode()
+
+    def reads_so_far(self, vm, n):
+        def there():
+            vm.running()
+            return vm.output().count(b"READ") >= n
+        wait_for(f"{n} lines", there)
+
+
+class Whole(Bios):
+    def test_whole(self):
+        for kw in MACHINES:
+            with self.subTest(**kw):
+                disk = make_disk(self.path("d.img"), 2)
+                said = self.to_the_end(self.run_bios(disk, ready=False, **kw))
+                self.assertEqual(said, start_lines(kw["memory"], kw["cpus"]) + reads(2))
+
+    def test_no_layout_asked_for(self):
+        disk = make_disk(self.path("d.img"), 1)
+        console = self.path("console")
+        self.vmm("run", "--name", "fw", "--bios", ROM, "--memory", "64M", "--disk", f"path={disk}",
+                 "--allow-emulated", "--debug-exit", "--console", f"file:{console}", status=None)
+        with open(console, encoding="ascii") as f:
+            self.assertTrue(f.read().endswith(reads(1)))
+
+    def test_wrong_sector(self):
+        """The firmware does tell good from bad."""
+        disk = make_disk(self.path("d.img"), 1)
+        with open(disk, "r+b") as f:
+            f.seek(77 * 512 + 300)
+            f.write(b"\xff")
+        vm = self.run_bios(disk, "--debug-exit", ready=False)
+        self.assertRegex(self.to_the_end(vm, FAILED), r"FAILED sector=0x4d\n\Z")
+        disk = make_disk(self.path("d.img"), 1)
+        self.to_the_end(self.run_bios(disk, "--debug-exit", ready=False), PASSED)
+
+    def test_sizes(self):
+        """The image ends at 4 GiB, whatever its size: also one that fills no whole page, or all the
+        room there is."""
+        with open(ROM, "rb") as f:
+            rom = f.read()
+        for size in (ROM_BYTES + 1001, 16 << 20):
+            file = self.path("padded.rom")
+            with open(file, "wb") as f:
+                f.write(os.urandom(1000).ljust(size - ROM_BYTES, b"\xee") + rom)
+            for layout in LAYOUTS:
+                with self.subTest(size=size, layout=layout):
+                    disk = make_disk(self.path("d.img"), 1)
+                    vm = self.run_bios(disk, rom=file, layout=layout, ready=False)
+                    self.assertTrue(self.to_the_end(vm).endswith(reads(1)))
+
+
+class Interrupted(Bios):
+    def ram(self, file):
+        return subprocess.run(["zstd", "-dc", file], stdout=subprocess.PIPE, check=True).stdout
+
+    def test_killed(self):
+        """Saved while it runs, killed later, restored: it goes on where it was saved."""
+        passes = 80
+        for kw in MACHINES:
+            with self.subTest(**kw):
+                whole = start_lines(kw["memory"], kw["cpus"]) + reads(passes)
+                vm = self.run_bios(make_disk(self.path("d.img"), passes), **kw)
+                for n in (4, 8):
+                    self.reads_so_far(vm, n)
+                    said = len(vm.before + vm.output())
+                    file = self.snapshot(vm, f"{n}.vmsnap")
+                    self.vmm("check", file)
+                    subprocess.run([SNAPINSPECT, "verify", file], check=True,
+                                   stdout=subprocess.DEVNULL)
+                    vm.kill()
+                    vm = self.restore("fw", file)
+                    vm.before = whole[:said].encode()
+                rest = self.to_the_end(vm)
+                self.assertTrue(whole.endswith(rest), rest)
+                self.assertTrue(0 < len(rest) <= len(whole) - said, rest)
+                os.unlink(self.path("d.img"))
+
+    def test_stopped(self):
+        """Every word is said once, and firmware is part of what is saved."""
+        with open(ROM, "rb") as f:
+            rom = f.read()
+        for kw in MACHINES:
+            with self.subTest(**kw):
+                vm = self.run_bios(make_disk(self.path("d.img"), 40), **kw)
+                self.reads_so_far(vm, 2)
+                file = self.snapshot(vm, "x.vmsnap", "--stop")
+                self.assertEqual(vm.wait(), 0)
+                if kw["memory"] == 64:
+                    ram = self.ram(file)
+                    self.assertEqual(len(ram), (64 << 20) + ROM_BYTES)
+                    self.assertTrue(ram[64 << 20:] == rom)
+                    self.assertTrue(ram[(1 << 20) - ROM_BYTES:1 << 20] == rom)
+                again = self.restore("fw", file)
+                self.assertEqual(vm.output().decode() + self.to_the_end(again),
+                                 start_lines(kw["memory"], kw["cpus"]) + reads(40))
+                os.unlink(self.path("d.img"))
+
+    def test_restored_without_the_file(self):
+        """Firmware is not read again; and only a machine that was started here can be reset."""
+        rom = self.path("gone.rom")
+        with open(ROM, "rb") as f, open(rom, "wb") as to:
+            to.write(f.read())
+        vm = self.run_bios(make_disk(self.path("d.img"), 1, resets=1), "--paused", rom=rom)
+        file = self.snapshot(vm, "x.vmsnap", "--stop")
+        self.assertEqual(vm.wait(), 0)
+        os.unlink(rom)
+        again = self.restore("fw", file)
+        self.assertRegex(self.to_the_end(again, 1), r"\ABIOS [^$]*\nRESET way=0\n\Z")
+        self.assertRegex(again.stderr(), r"\Avmm: [^\n]*nothing to boot again\n\Z")
+
+
+class Reset(Bios):
+    def test_reset(self):
+        """By the keyboard controller, by ACPI, by a triple fault: each time the firmware is back,
+        though it was spoiled, and every CPU waits to be started."""
+        for kw in MACHINES:
+            with self.subTest(**kw):
+                disk = make_disk(self.path("d.img"), 1, resets=3)
+                said = self.to_the_end(self.run_bios(disk, ready=False, **kw))
+                wanted = "".join(start_lines(kw["memory"], kw["cpus"], n) +
+                                 (f"RESET way={n}\n" if n < 3 else reads(1)) for n in range(4))
+                self.assertEqual(said, wanted)
+                with open(disk, "rb") as f:
+                    self.assertEqual(TASK.unpack(f.read(TASK.size))[4], 3)
+
+
+class Refused(Bios):
+    def test_usage(self):
+        for args in (["--bios", ROM, "--kernel", RING3], ["--bios", ROM, "--initrd", RING3],
+                     ["--bios", ROM, "--cmdline", ""], ["--bios", ROM, "--layout", "x86_64/linux"],
+                     ["--bios", ROM, "--layout", "x86_64/linux@1"],
+                     ["--kernel", RING3, "--layout", "x86_64/bios"],
+                     ["--kernel", RING3, "--layout", "x86_64/bios@1"], []):
+            self.vmm("run", "--name", "a", "--allow-emulated", *args, status=2)
+
+    def test_files(self):
+        big, empty, short = self.path("big"), self.path("empty"), self.path("short")
+        for path, size in ((big, (16 << 20) + 1), (empty, 0), (short, 15)):
+            with open(path, "wb") as f:
+                f.truncate(size)
+        for path, why in ((big, "16 MiB"), (empty, "reset vector"), (short, "reset vector"),
+                          (self.dir, "not a regular file"), ("/dev/null", "not a regular file"),
+                          ("/nonexistent", "cannot open")):
+            said = self.vmm("run", "--name", "a", "--allow-emulated", "--console", "none", "--bios",
+                            path, status=1)
+            self.assertIn(f"{path}: ", said)
+            self.assertRegex(said, re.escape(why))
+
+    def test_too_little_ram(self):
+        self.vmm("run", "--name", "a", "--allow-emulated", "--console", "none", "--bios", ROM,
+                 "--memory", "1M", status=1)
+
+
+if __name__ == "__main__":
+    main()
