@@ -113,4 +113,43 @@ static inline void image_pvh32(struct image *i)
 	memset(h + 0x1000, 0xcd, 0x100);
 }
 
+/* A multiboot header at @at of the file: wants pages and memory sizes. */
+static inline void image_multiboot_header(struct image *i, size_t at, uint32_t flags)
+{
+	num_put_le32(i->b + at, 0x1badb002);
+	num_put_le32(i->b + at + 4, flags);
+	num_put_le32(i->b + at + 8, -(0x1badb002 + flags));
+}
+
+/* image_elf64() with a multiboot header, and image_pvh32() with one in place of its note. */
+static inline void image_multiboot64(struct image *i)
+{
+	image_elf64(i);
+	image_multiboot_header(i, 0x900, 3);
+}
+
+static inline void image_multiboot32(struct image *i)
+{
+	image_pvh32(i);
+	i->b[0x820] = 'Y';
+	image_multiboot_header(i, 0x900, 3);
+}
+
+/* No ELF file: from 0x40 on 0x400 bytes of 0xcf go to 1 MiB, with 0x1000 bytes in memory. The header
+ * lies 0x80 bytes further, the entry is 0x100100. */
+static inline void image_flat(struct image *i)
+{
+	uint8_t *h = i->b + 0x80 + 0x40;
+
+	*i = (struct image){.len = 0x500};
+	memset(i->b, 0xee, i->len);
+	memset(i->b + 0x40, 0xcf, 0x400);
+	image_multiboot_header(i, 0x80 + 0x40, 0x10003);
+	num_put_le32(h + 12, 0x100080);
+	num_put_le32(h + 16, 0x100000);
+	num_put_le32(h + 20, 0x100400);
+	num_put_le32(h + 24, 0x101000);
+	num_put_le32(h + 28, 0x100100);
+}
+
 #endif

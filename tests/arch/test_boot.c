@@ -1,123 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What boot_load() leaves in guest memory, read back at the places that the layout names. */
-#include "arch/x86_64/boot.h"
-#include "boot_images.h"
+#include "boot_rig.h"
 
 #include <asm/bootparam.h>
-#include <linux/kvm.h>
-#include <setjmp.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
-struct rig {
-	struct image image;
-	struct io_src file, initrd;
-	struct kernel k;
-	struct layout l;
-	struct guest_mem m;
-	struct boot_entry entry;
-	struct err e;
-};
-
-static const char initrd_bytes[] = "an initrd, odd in length";
-
-static void rig_open(struct rig *g, void (*make)(struct image *), uint64_t ram, bool initrd)
-{
-	struct layout_params p;
-
-	*g = (struct rig){.e = ERR_INIT};
-	make(&g->image);
-	io_src_mem(&g->file, g->image.b, g->image.len);
-	io_src_mem(&g->initrd, initrd_bytes, sizeof initrd_bytes);
-	if (kernel_open(&g->file, &g->k, &g->e))
-		fail_msg("%s", g->e.msg);
-	layout_params_init(&p, ram);
-	p.initrd_bytes = initrd ? sizeof initrd_bytes : 0;
-	assert_int_equal(kernel_footprint(&g->k, gpa(0x200000), &p.kernel_bytes, NULL), 0);
-	if (layout_build(layout_def_find("x86_64/linux@1"), &p, &g->l, &g->e) ||
-	    mem_init(&g->m, &g->l, &g->e))
-		fail_msg("%s", g->e.msg);
-	/* Memory as after a reboot: nothing may be taken for zero. */
-	memset(g->m.host, 0x5a, 32 * MIB < ram ? 32 * MIB : ram);
-}
-
-static int rig_load(struct rig *g, const char *cmdline)
-{
-	return boot_load(&g->k, &g->file, g->l.params.initrd_bytes ? &g->initrd : NULL, cmdline,
-			 &g->l, &g->m, &g->entry, &g->e);
-}
-
-static void rig_loads(struct rig *g, const char *cmdline)
-{
-	if (rig_load(g, cmdline))
-		fail_msg("%s", g->e.msg);
-}
-
-static const void *at(const struct rig *g, const char *name, uint64_t bytes)
-{
-	const struct layout_region *row = layout_find(&g->l, name);
-	const void *p;
-
-	assert_non_null(row);
-	p = mem_ro(&g->m, gpa(row->start), bytes);
-	assert_non_null(p);
-	return p;
-}
-
-static uint64_t start(const struct rig *g, const char *name)
-{
-	const struct layout_region *row = layout_find(&g->l, name);
-
-	assert_non_null(row);
-	return row->start;
-}
-
-static bool all(const uint8_t *p, uint8_t value, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (p[i] != value)
-			return false;
-	return true;
-}
-
-/* e820 and PVH's map in one shape. */
-struct range {
-	uint64_t start, end;
-	uint32_t type;
-};
-
-/* Every row of memory is told: RAM as RAM, all else that is there as reserved, windows not. */
-static void map_agrees(const struct layout *l, const struct range *map, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		assert_true(map[i].start < map[i].end);
-		assert_true(i == 0 || map[i - 1].end <= map[i].start);
-		assert_true(map[i].type == 1 || map[i].type == 2);
-	}
-	for (uint32_t i = 0; i < l->region_n; i++) {
-		const struct layout_region *r = &l->region[i];
-		bool boot = r->kind == REGION_BOOT;
-		uint32_t type = boot || r->kind == REGION_RAM ? 1 : 2;
-		if (r->kind == REGION_PIO || !r->size)
-			continue;
-		if (r->kind == REGION_WINDOW) {
-			for (uint32_t k = 0; k < n; k++)
-				assert_true(map[k].end <= r->start ||
-					    map[k].start >= region_end(r));
-			continue;
-		}
-		/* The first and the last byte are in a range of this type. */
-		for (unsigned last = 0; last < 2; last++) {
-			uint64_t a = last ? region_end(r) - 1 : r->start;
-			uint32_t k = 0;
-			while (k < n && !(a >= map[k].start && a < map[k].end))
-				k++;
-			assert_true(k < n);
-			if (map[k].type != type)
-				fail_msg("%s is told as type %u", r->name, map[k].type);
-		}
-	}
-}
 
 static uint32_t e820(const struct boot_params *p, struct range *map)
 {
@@ -128,18 +13,19 @@ static uint32_t e820(const struct boot_params *p, struct range *map)
 	return p->e820_entries;
 }
 
-static void page_tables_map_the_first_gib(struct rig *g)
+static void page_tables_map(struct rig *g, unsigned gib)
 {
 	const uint64_t *l4 = at(g, "boot_pml4_addr", 4096);
 	const uint64_t *l3 = at(g, "boot_pdpte_addr", 4096);
-	const uint64_t *l2 = at(g, "boot_pde_addr", 4096);
+	const uint64_t *l2 = at(g, "boot_pde_addr", 4096ull * gib);
 
 	assert_int_equal(g->entry.cr3, start(g, "boot_pml4_addr"));
 	assert_int_equal(l4[0], start(g, "boot_pdpte_addr") | 3);
-	assert_int_equal(l3[0], start(g, "boot_pde_addr") | 3);
 	assert_true(all((const uint8_t *)(l4 + 1), 0, 4088));
-	assert_true(all((const uint8_t *)(l3 + 1), 0, 4088));
-	for (uint64_t i = 0; i < 512; i++)
+	for (uint64_t i = 0; i < gib; i++)
+		assert_int_equal(l3[i], (start(g, "boot_pde_addr") + 4096 * i) | 3);
+	assert_true(all((const uint8_t *)(l3 + gib), 0, 4096 - 8 * gib));
+	for (uint64_t i = 0; i < 512 * gib; i++)
 		assert_int_equal(l2[i], i << 21 | 0x83);
 }
 
@@ -151,7 +37,7 @@ static void a_bzimage_is_ready_to_run(void **unused)
 	rig_open(&g, image_bzimage, 6 * GIB, true);
 	rig_loads(&g, "console=ttyS0 quiet");
 	assert_true(all(at(&g, "KERNEL_START_OFFSET", 0x1230), 0xab, 0x1230));
-	assert_string_equal(at(&g, "initrd_start", sizeof initrd_bytes), initrd_bytes);
+	assert_string_equal(at(&g, "initrd_start", INITRD_BYTES), INITRD_TEXT);
 	assert_string_equal(at(&g, "CMDLINE_OFFSET", 0x800), "console=ttyS0 quiet");
 
 	const struct boot_params *p = at(&g, "ZERO_PAGE_OFFSET", sizeof *p);
@@ -163,14 +49,14 @@ static void a_bzimage_is_ready_to_run(void **unused)
 	assert_int_equal(p->hdr.loadflags, LOADED_HIGH);
 	assert_int_equal(p->hdr.cmd_line_ptr, start(&g, "CMDLINE_OFFSET"));
 	assert_int_equal(p->hdr.ramdisk_image, start(&g, "initrd_start"));
-	assert_int_equal(p->hdr.ramdisk_size, sizeof initrd_bytes);
+	assert_int_equal(p->hdr.ramdisk_size, INITRD_BYTES);
 	assert_int_equal(p->hdr.setup_data, 0);
 	assert_int_equal(p->sentinel, 0);
 	assert_true(all((const uint8_t *)p, 0, 0x70));
 	assert_true(all((const uint8_t *)p + 0x26c, 0, 0x2d0 - 0x26c));
 	assert_int_equal(p->acpi_rsdp_addr, start(&g, "ACPI_HI_RSDP_WINDOW_BASE"));
 	map_agrees(&g.l, map, e820(p, map));
-	page_tables_map_the_first_gib(&g);
+	page_tables_map(&g, 1);
 
 	assert_int_equal(g.entry.mode, BOOT_LONG64);
 	assert_int_equal(g.entry.rip, start(&g, "KERNEL_START_OFFSET") + 0x200);
@@ -251,7 +137,7 @@ static void elf_segments_lie_where_they_say(void **unused)
 	assert_true(all(mem_ro(&g.m, gpa(0x400000), 0x80), 0xce, 0x80));
 	assert_int_equal(g.entry.rip, 0x200010);
 	assert_int_equal(start(&g, "initrd_start"), 0x401000);
-	assert_string_equal(at(&g, "initrd_start", sizeof initrd_bytes), initrd_bytes);
+	assert_string_equal(at(&g, "initrd_start", INITRD_BYTES), INITRD_TEXT);
 	/* A vmlinux has no header to copy; the protocol's magic is there all the same. */
 	const struct boot_params *p = at(&g, "ZERO_PAGE_OFFSET", sizeof *p);
 	assert_int_equal(p->hdr.header, 0x53726448);
@@ -276,7 +162,7 @@ static void pvh_start_info_is_complete(void **unused)
 		assert_int_equal(num_le64(info + 32), start(&g, "ACPI_HI_RSDP_WINDOW_BASE"));
 		const uint8_t *mod = mem_ro(&g.m, gpa(num_le64(info + 16)), 32);
 		assert_int_equal(num_le64(mod), start(&g, "initrd_start"));
-		assert_int_equal(num_le64(mod + 8), sizeof initrd_bytes);
+		assert_int_equal(num_le64(mod + 8), INITRD_BYTES);
 		uint32_t n = num_le32(info + 48);
 		const uint8_t *entry = mem_ro(&g.m, gpa(num_le64(info + 40)), 24ull * n);
 		struct range map[128];
@@ -326,7 +212,7 @@ static void what_does_not_fit_is_refused(void **unused)
 	g.k.cmdline_max = 10;
 	assert_int_equal(rig_load(&g, "12345678901"), -ERR_LIMIT);
 	assert_int_equal(rig_load(&g, "1234567890"), 0);
-	g.k.initrd_max = (uint32_t)start(&g, "initrd_start") + sizeof initrd_bytes - 2;
+	g.k.initrd_max = (uint32_t)start(&g, "initrd_start") + INITRD_BYTES - 2;
 	assert_int_equal(rig_load(&g, ""), -ERR_LIMIT);
 	g.k.initrd_max++;
 	assert_int_equal(rig_load(&g, ""), 0);
@@ -351,6 +237,54 @@ static void what_does_not_fit_is_refused(void **unused)
 	assert_int_equal(mem_init(&g.m, &g.l, NULL), 0);
 	assert_int_equal(rig_load(&g, ""), -ERR_LIMIT);
 	mem_fini(&g.m);
+	/* In version 2 they reach 4 GiB. */
+	assert_int_equal(layout_build(layout_def_find("x86_64/linux@2"), &p, &g.l, NULL), 0);
+	assert_int_equal(mem_init(&g.m, &g.l, NULL), 0);
+	rig_loads(&g, "");
+	page_tables_map(&g, 4);
+	mem_fini(&g.m);
+}
+
+/* An ELF kernel that lies above 1 GiB, all of it. */
+static void image_high(struct image *i)
+{
+	image_elf64(i);
+	for (unsigned n = 0; n < 2; n++)
+		num_put_le64(i->b + 64 + 56 * n + 24, GIB + 0x200000 * (n + 1));
+	num_put_le64(i->b + 24, GIB + 0x200010);
+}
+
+static void a_kernel_above_1_gib_boots_with_version_2(void **unused)
+{
+	struct rig g;
+
+	rig_open_on(&g, "x86_64/linux@1", image_high, 2 * GIB, false);
+	assert_int_equal(rig_load(&g, ""), -ERR_LIMIT);
+	mem_fini(&g.m);
+	rig_open_on(&g, "x86_64/linux@2", image_high, 2 * GIB, false);
+	rig_loads(&g, "");
+	assert_int_equal(g.entry.rip, GIB + 0x200010);
+	assert_true(all(mem_ro(&g.m, gpa(GIB + 0x200000), 0x100), 0xcd, 0x100));
+	mem_fini(&g.m);
+}
+
+static void version_2_has_a_hole_below_1_mib(void **unused)
+{
+	static const uint64_t sizes[] = {64 * MIB, 0xd0000000 + 2 * MIB, 6 * GIB};
+	struct rig g;
+	struct range map[128];
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		uint64_t ram = 0;
+		rig_open_on(&g, "x86_64/linux@2", image_elf64, sizes[i], false);
+		rig_loads(&g, "");
+		uint32_t n = e820(at(&g, "ZERO_PAGE_OFFSET", sizeof(struct boot_params)), map);
+		map_agrees(&g.l, map, n);
+		for (uint32_t k = 0; k < n; k++)
+			ram += map[k].type == 1 ? map[k].end - map[k].start : 0;
+		assert_int_equal(ram, sizes[i] - 0x60000);
+		mem_fini(&g.m);
+	}
 }
 
 int main(void)
@@ -362,6 +296,8 @@ int main(void)
 	    cmocka_unit_test(elf_segments_lie_where_they_say),
 	    cmocka_unit_test(pvh_start_info_is_complete),
 	    cmocka_unit_test(what_does_not_fit_is_refused),
+	    cmocka_unit_test(a_kernel_above_1_gib_boots_with_version_2),
+	    cmocka_unit_test(version_2_has_a_hole_below_1_mib),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

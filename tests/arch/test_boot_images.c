@@ -94,6 +94,86 @@ static void elf_kernels_are_told_apart_by_their_notes(void **unused)
 	assert_int_equal(k.segment[0].mem_bytes, 0x180);
 }
 
+static void multiboot_is_for_kernels_with_nothing_better(void **unused)
+{
+	struct image i;
+	struct kernel k;
+	uint64_t bytes;
+
+	image_multiboot64(&i);
+	opens(&i, &k);
+	assert_int_equal(k.kind, KERNEL_MULTIBOOT);
+	assert_int_equal(k.entry, 0x200010);
+	assert_int_equal(k.segment_n, 2);
+	image_multiboot32(&i);
+	opens(&i, &k);
+	assert_int_equal(k.kind, KERNEL_MULTIBOOT);
+	assert_int_equal(k.segment_n, 1);
+	/* Not its last byte behind the part that is searched. */
+	image_pvh32(&i);
+	i.b[0x820] = 'Y';
+	i.len = sizeof i.b;
+	image_multiboot_header(&i, 8192 - 12, 3);
+	opens(&i, &k);
+	assert_int_equal(k.kind, KERNEL_MULTIBOOT);
+
+	image_pvh(&i);
+	image_multiboot_header(&i, 0x900, 3);
+	opens(&i, &k);
+	assert_int_equal(k.kind, KERNEL_PVH);
+	image_bzimage(&i);
+	image_multiboot_header(&i, 0x800, 3);
+	opens(&i, &k);
+	assert_int_equal(k.kind, KERNEL_BZIMAGE);
+	/* Neither aligned nor with the right sum: no header. */
+	image_elf64(&i);
+	image_multiboot_header(&i, 0x902, 3);
+	opens(&i, &k);
+	assert_int_equal(k.kind, KERNEL_ELF64);
+	image_multiboot_header(&i, 0x900, 3);
+	i.b[0x909]++;
+	opens(&i, &k);
+	assert_int_equal(k.kind, KERNEL_ELF64);
+	assert_int_equal(kernel_footprint(&k, gpa(0x200001), &bytes, NULL), -ERR_RANGE);
+}
+
+static void a_flat_kernel_says_where_it_lies(void **unused)
+{
+	struct image i;
+	struct kernel k;
+	uint64_t bytes;
+
+	image_flat(&i);
+	opens(&i, &k);
+	assert_int_equal(k.kind, KERNEL_MULTIBOOT);
+	assert_int_equal(k.entry, 0x100100);
+	assert_int_equal(k.segment_n, 1);
+	assert_int_equal(k.segment[0].offset, 0x40);
+	assert_int_equal(k.segment[0].at, 0x100000);
+	assert_int_equal(k.segment[0].file_bytes, 0x400);
+	assert_int_equal(k.segment[0].mem_bytes, 0x1000);
+	/* All of it below where kernels are loaded: the row is there all the same. */
+	assert_int_equal(kernel_footprint(&k, gpa(0x200000), &bytes, NULL), 0);
+	assert_int_equal(bytes, 1);
+	/* 0: all of the file, and no more than that in memory. */
+	num_put_le32(i.b + 0xc0 + 20, 0);
+	num_put_le32(i.b + 0xc0 + 24, 0);
+	opens(&i, &k);
+	assert_int_equal(k.segment[0].file_bytes, 0x500 - 0x40);
+	assert_int_equal(k.segment[0].mem_bytes, 0x500 - 0x40);
+	/* An ELF file that has addresses too: they count. */
+	struct image elf;
+	image_flat(&i);
+	image_elf64(&elf);
+	memcpy(elf.b + 0x900, i.b + 0xc0, 32);
+	num_put_le32(elf.b + 0x900 + 12, 0x100900);
+	opens(&elf, &k);
+	assert_int_equal(k.kind, KERNEL_MULTIBOOT);
+	assert_int_equal(k.segment_n, 1);
+	assert_int_equal(k.segment[0].offset, 0);
+	assert_int_equal(k.segment[0].at, 0x100000);
+}
+
 struct bad {
 	const char *what;
 	void (*image)(struct image *);
@@ -142,6 +222,20 @@ static const struct bad bad[] = {
 	{"a lot of notes", image_pvh, 64 + 112 + 32, 8, 0x10001, ERR_LIMIT, 0x800},
 	{"PVH entry elsewhere", image_pvh, 0x824, 4, 0x600000, ERR_STRUCTURE, 24},
 	{"32-bit without PVH", image_pvh32, 0x820, 1, 'Y', ERR_FEATURE, 4},
+	{"multiboot segment past 4 GiB", image_multiboot64, 64 + 24, 8, 0xffffe000, ERR_RANGE, 0x1000},
+	{"multiboot entry elsewhere", image_multiboot64, 24, 8, 0x203000, ERR_STRUCTURE, 24},
+	{"multiboot without checksum", image_multiboot32, 0x908, 1, 0, ERR_FEATURE, 4},
+	{"flat without magic", image_flat, 0xc0, 1, 0, ERR_MAGIC, 0x202},
+	{"flat without checksum", image_flat, 0xc8, 1, 0, ERR_MAGIC, 0x202},
+	{"flat before its header", image_flat, 0xc0 + 16, 4, 0x100081, ERR_STRUCTURE, 0xc0 + 16},
+	{"flat from before the file", image_flat, 0xc0 + 12, 4, 0x1000c1, ERR_STRUCTURE, 0xc0 + 12},
+	{"flat from far before the file", image_flat, 0xc0 + 16, 4, 0, ERR_STRUCTURE, 0xc0 + 12},
+	{"flat ends before it starts", image_flat, 0xc0 + 20, 4, 0x100000, ERR_STRUCTURE, 0xc0 + 20},
+	{"flat past the file", image_flat, 0xc0 + 20, 4, 0x1004c1, ERR_TRUNCATED, 0xc0 + 20},
+	{"flat of all addresses", image_flat, 0xc0 + 20, 4, UINT32_MAX, ERR_TRUNCATED, 0xc0 + 20},
+	{"flat with less than nothing", image_flat, 0xc0 + 24, 4, 0x1003ff, ERR_STRUCTURE, 0xc0 + 24},
+	{"flat entry before", image_flat, 0xc0 + 28, 4, 0xfffff, ERR_STRUCTURE, 0xc0 + 28},
+	{"flat entry after", image_flat, 0xc0 + 28, 4, 0x100400, ERR_STRUCTURE, 0xc0 + 28},
 };
 /* clang-format on */
 
@@ -163,9 +257,52 @@ static void bad_images_are_refused_where_they_are_bad(void **unused)
 	}
 }
 
+/* The lower half must be given or refused; of the upper half one bit has a meaning. */
+static void multiboot_wishes_must_be_known(void **unused)
+{
+	struct image i;
+	struct kernel k;
+	struct err e;
+
+	for (unsigned bit = 0; bit < 32; bit++) {
+		image_multiboot64(&i);
+		image_multiboot_header(&i, 0x900, 1u << bit);
+		int r = open_image(&i, i.len, &k, &e);
+		if (bit < 2 || bit >= 16) { /* what may be ignored is */
+			assert_int_equal(r, 0);
+			assert_int_equal(k.segment[0].at, bit == 16 ? 0 : 0x200000);
+		} else {
+			assert_int_equal(r, -ERR_FEATURE);
+			assert_int_equal(e.offset, 0x904);
+		}
+	}
+	/* No ELF file, and no word of where it lies. */
+	image_flat(&i);
+	image_multiboot_header(&i, 0xc0, 3);
+	assert_int_equal(open_image(&i, i.len, &k, &e), -ERR_STRUCTURE);
+	assert_int_equal(e.offset, 0xc4);
+	/* Addresses after the end of the file, or of what is searched. */
+	image_flat(&i);
+	assert_int_equal(open_image(&i, 0xc0 + 31, &k, &e), -ERR_TRUNCATED);
+	memcpy(i.b + 8192 - 28, i.b + 0xc0, 32);
+	memset(i.b + 0xc0, 0, 32);
+	i.len = sizeof i.b;
+	assert_int_equal(open_image(&i, i.len, &k, &e), -ERR_TRUNCATED);
+	assert_int_equal(e.offset, 8192 - 28);
+	/* The end of the address space. */
+	image_flat(&i);
+	for (unsigned field = 12; field <= 28; field += 4)
+		num_put_le32(i.b + 0xc0 + field, num_le32(i.b + 0xc0 + field) + 0xffeffc00);
+	num_put_le32(i.b + 0xc0 + 20, 0);
+	num_put_le32(i.b + 0xc0 + 24, 0);
+	assert_int_equal(open_image(&i, i.len, &k, &e), -ERR_RANGE);
+	assert_int_equal(e.offset, 0xc0 + 16);
+}
+
 static void prefixes_are_refused(void **unused)
 {
-	static void (*const make[])(struct image *) = {image_bzimage, image_pvh, image_pvh32};
+	static void (*const make[])(struct image *) = {image_bzimage, image_pvh, image_pvh32,
+							      image_multiboot32, image_flat};
 	struct image i;
 	struct kernel k;
 	struct err e;
@@ -176,6 +313,7 @@ static void prefixes_are_refused(void **unused)
 		make[n](&i);
 		size_t needed = make[n] == image_bzimage ? i.len - 15
 				: make[n] == image_pvh	 ? 0x1180
+				: make[n] == image_flat	 ? 0x440
 							 : 0x1100;
 		for (size_t len = 0; len < needed; len++)
 			if (!open_image(&i, len, &k, &e))
@@ -186,7 +324,9 @@ static void prefixes_are_refused(void **unused)
 
 static void any_byte_may_be_wrong(void **unused)
 {
-	static void (*const make[])(struct image *) = {image_bzimage, image_pvh, image_pvh32};
+	static void (*const make[])(struct image *) = {image_bzimage,	  image_pvh,
+							      image_pvh32,	  image_multiboot64,
+							      image_multiboot32, image_flat};
 	struct image i;
 	struct kernel k;
 	struct err e;
@@ -201,6 +341,9 @@ static void any_byte_may_be_wrong(void **unused)
 				if (!open_image(&i, i.len, &k, &e) &&
 				    !kernel_footprint(&k, gpa(0x200000), &bytes, &e))
 					assert_true(bytes < UINT64_MAX - 0x200000);
+				for (uint32_t s = 0; !e.code && s < k.segment_n; s++)
+					assert_true(k.segment[s].file_bytes <=
+						    k.segment[s].mem_bytes);
 			}
 			i.b[at] = was;
 		}
@@ -212,6 +355,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_bzimage_tells_its_needs),
 	    cmocka_unit_test(elf_kernels_are_told_apart_by_their_notes),
+	    cmocka_unit_test(multiboot_is_for_kernels_with_nothing_better),
+	    cmocka_unit_test(a_flat_kernel_says_where_it_lies),
+	    cmocka_unit_test(multiboot_wishes_must_be_known),
 	    cmocka_unit_test(bad_images_are_refused_where_they_are_bad),
 	    cmocka_unit_test(prefixes_are_refused),
 	    cmocka_unit_test(any_byte_may_be_wrong),

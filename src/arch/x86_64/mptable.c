@@ -71,7 +71,7 @@ static void header(struct table *t, const struct layout_region *lapic)
 	put(t, 0, 4); /* no extended entries */
 }
 
-/* Signature and features are what CPUID says, which every kernel asks. */
+/* Without signature and features: those are CPUID's, which every kernel asks. */
 static void processors(struct table *t)
 {
 	for (uint32_t i = 0; i < t->j.vcpus; i++) {
@@ -81,7 +81,6 @@ static void processors(struct table *t)
 		put(t, CPU_ENABLED | (i ? 0 : CPU_BOOT), 1);
 		put(t, 0, 8);
 		put(t, 0, 8);
-		put(t, 0, 1);
 	}
 }
 
