@@ -111,6 +111,9 @@ def main():
     files = scripts + guest_files(cache)
     if scenario == "unlike":
         return unlike(build, files)
+    if scenario == "firmware":
+        files = scripts + [f"{build}/tests/guest/bios.rom:/root/bios.rom",
+                           f"{TOP}/tests/guest/bios_disk.py:/root/bios_disk.py"]
     if scenario != "move":
         return testhost(build, scenario, files, "--memory", "4G")
     with tempfile.TemporaryDirectory() as out:

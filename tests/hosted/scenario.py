@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from lib import (GuestAgent, GuestError, Process, make_tap, multiqueue_tap, run, wait_ready_file,
                  wait_until)
@@ -51,9 +52,9 @@ class Vm:
                                 "--virtio-console", f"unix:{self.agent_path}"],
                                f"/tmp/vmm{Vm.lives}.log")
 
-    def boot(self):
+    def boot(self, cmdline=CMDLINE):
         self._start("run", "--name", "guest", "--kernel", f"{WORK}/vmlinuz",
-                    "--initrd", f"{WORK}/initrd", "--cmdline", CMDLINE, "--cpus", 2,
+                    "--initrd", f"{WORK}/initrd", "--cmdline", cmdline, "--cpus", 2,
                     "--memory", self.memory, *self.options)
         try:
             facts = wait_ready_file(self.console, self.process, 300)
@@ -288,6 +289,57 @@ def restore_elsewhere():
     fsck(vm)
 
 
+def without_acpi():
+    """The MP table is all that tells the guest of processors and lines: those of the disk too, as it
+    does without MSI."""
+    vm = Vm(options=["--layout", "x86_64/linux@2"])
+    facts = vm.boot(f"{CMDLINE} acpi=off pci=nomsi")
+    assert facts["cpus"] == 2, facts
+    assert facts["poweroff"] == "none", facts
+    assert facts["data"] == "ext4" and facts["msix_interrupts"] == 0, facts
+    vm.agent.cmd("write", "home", "mp-table")
+    vm.agent.cmd("fsync")
+    before = vm.agent.check()
+    dmesg = vm.agent.dmesg()
+    for words in ("MPTABLE: OEM ID: VMM", "Processors: 2"):
+        assert words in dmesg, dmesg
+    vm.snapshot("/root/mp.vmsnap")
+    vm.kill()
+    vm.restore("/root/mp.vmsnap")
+    check_alive(vm, before)
+    assert vm.agent.cmd("read", "home")["text"] == "mp-table"
+    vm.kill()
+
+
+FIRMWARE_PASSES = 40
+
+
+def firmware():
+    """The firmware of tests/guest on a complete KVM: reset, saved, killed, restored, to the end."""
+    import bios_disk  # is here for this scenario only
+    for layout in ("x86_64/bios@1", "x86_64/bios@2"):
+        for memory in (64, 6144):
+            disk = bios_disk.make_disk(f"/tmp/fw.{layout[-1]}.{memory}.img", FIRMWARE_PASSES, 1)
+            one, two = f"{disk}.1", f"{disk}.2"
+            with Process(["vmm", "run", "--name", "fw", "--bios", f"{WORK}/bios.rom", "--layout",
+                          layout, "--memory", f"{memory}M", "--cpus", 2, "--disk",
+                          f"path={disk}", "--console", f"file:{one}"], "/tmp/fw.log") as vm:
+                wait_until("reading", lambda: os.path.exists(one) and
+                           b"READ" in Path(one).read_bytes())
+                run("vmm", "snapshot", "fw", "-o", "/root/fw.vmsnap")
+                vm.kill()
+            with Process(["vmm", "restore", "/root/fw.vmsnap", "--name", "fw", "--console",
+                          f"file:{two}"], "/tmp/fw.log") as vm:
+                assert vm.wait(120) == 0, vm.last_words()
+            with open(one, encoding="ascii") as first, open(two, encoding="ascii") as second:
+                before, rest = first.read(), second.read()
+            whole = (bios_disk.start_lines(memory, 2) + "RESET way=0\n" +
+                     bios_disk.start_lines(memory, 2, 1) + bios_disk.reads(FIRMWARE_PASSES))
+            assert whole.startswith(before) and whole.endswith(rest), (before, rest)
+            assert rest.count("READ ") > 1, rest
+            say(layout, memory, rest.strip().splitlines()[-1])
+
+
 # --- hosts that differ ------------------------------------------------------------------------
 
 # What the first host saves: all that it has, a level that the others have too, and a policy made for
@@ -351,6 +403,8 @@ SCENARIOS = {
     "chain": lambda: chain(int(os.environ.get("TIMES", "3"))),
     "large": large,
     "reboot": reboot_and_button,
+    "mptable": without_acpi,
+    "firmware": firmware,
     "save-for-elsewhere": save_for_elsewhere,
     "restore-elsewhere": restore_elsewhere,
     "profile": profile,
