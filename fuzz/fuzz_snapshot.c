@@ -3,7 +3,7 @@
  * right, so that what lies behind them is reached. */
 #include "fuzz.h"
 #include "repair.h"
-#include "snapshot/snapshot.h"
+#include "snapshot/verdict.h"
 
 #include <string.h>
 
@@ -29,9 +29,27 @@ static void load(struct snap *s)
 	if (snap_info(s)->ram_bytes > RAM_MAX)
 		return;
 	int verified = snap_verify(s, &o, NULL);
+	/* A map that breaks rules can be looked at, but no memory be made from it. */
+	if (layout_check(snap_layout(s), NULL)) {
+		FUZZ_REQUIRE(verified == -ERR_STRUCTURE);
+		return;
+	}
 	FUZZ_REQUIRE(!mem_init(&m, snap_layout(s), NULL));
 	FUZZ_REQUIRE(snap_load_ram(s, &m, &o, NULL) == verified);
 	mem_fini(&m);
+}
+
+static void judge(const struct snap *s)
+{
+	struct findings f = {0};
+	int r = verdict_snapshot(snap_manifest(s), NULL, &f, NULL);
+	const struct host *own = snap_manifest_find(snap_manifest(s), &host_desc, "");
+
+	FUZZ_REQUIRE(!r || r == -ERR_MISSING);
+	FUZZ_REQUIRE(!own == !!r);
+	if (own)
+		FUZZ_REQUIRE(!verdict_snapshot(snap_manifest(s), own, &f, NULL));
+	verdict_disks_unseen(snap_manifest(s), &f);
 }
 
 static void try(const uint8_t *data, size_t size)
@@ -45,6 +63,7 @@ static void try(const uint8_t *data, size_t size)
 	FUZZ_REQUIRE(r ? r == -e.code && e.msg[0] : 1);
 	if (r)
 		return;
+	judge(s);
 	read_here_and_there(s);
 	load(s);
 	snap_close(s);

@@ -4,6 +4,7 @@
 Runs where the guest runs, with vmm and snapinspect in the PATH.
 """
 
+import json
 import os
 import sys
 import time
@@ -19,11 +20,11 @@ def say(text):
     print(f"\n\033[1m== {text}\033[0m", flush=True)
 
 
-def show(*argv, lines=40):
+def show(*argv, lines=40, status=0):
     """Run a command as a person would, and show it."""
     words = [str(a).replace(str(WORK) + "/", "") for a in argv]
     print("$", " ".join(words), flush=True)
-    out = run(*argv).splitlines()
+    out = run(*argv, status=status).splitlines()
     for line in out[:lines]:
         print("  ", line.replace(str(WORK) + "/", ""))
     if len(out) > lines:
@@ -98,6 +99,13 @@ def main():
         agent.cmd("poweroff")
         assert second.wait(60) == 0, second.last_words()
         print("   it has shut down in good order")
+
+    say("Would it run on another host? Ask its profile, here, without KVM: one with fewer address bits")
+    show("vmm", "host", "--export", WORK / "host.json")
+    profile = json.loads((WORK / "host.json").read_text())
+    profile["host"]["phys_bits"] = 36
+    (WORK / "other.json").write_text(json.dumps(profile))
+    show("snapinspect", "check", "--host", WORK / "other.json", WORK / "demo.vmsnap", status=3)
 
     say("Look into the file, without a VM")
     show("snapinspect", "info", WORK / "demo.vmsnap")

@@ -2,7 +2,10 @@
 /* Are these the images that a snapshot was made with? Rules D050-D056. */
 #include "devices/disk_image.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 struct compare {
 	const struct disk_state *saved;
@@ -41,20 +44,27 @@ static void compare_ids(struct compare *c, const struct disk_image_state *saved,
 		add(c, RULE_D054, id_text(saved->generation, a), id_text(now->generation, b));
 }
 
+/* As touch -d takes it. */
+static const char *time_text(uint64_t ns, char out[static 64])
+{
+	time_t t = (time_t)(ns / 1000000000);
+	struct tm tm;
+	char date[32];
+
+	if (gmtime_r(&t, &tm) && strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &tm))
+		snprintf(out, 64, "%s.%09" PRIu64 " UTC", date, ns % 1000000000);
+	else
+		snprintf(out, 64, "@%" PRIu64 ".%09" PRIu64, ns / 1000000000, ns % 1000000000);
+	return out;
+}
+
 static void compare_time(struct compare *c, const struct disk_image_state *saved,
 			 const struct disk_image_state *now)
 {
-	char a[32], b[32];
+	char a[64], b[64];
 
-	if (saved->mtime_ns != now->mtime_ns) {
-		snprintf(a, sizeof a, "@%llu.%09llu",
-			 (unsigned long long)(saved->mtime_ns / 1000000000u),
-			 (unsigned long long)(saved->mtime_ns % 1000000000u));
-		snprintf(b, sizeof b, "@%llu.%09llu",
-			 (unsigned long long)(now->mtime_ns / 1000000000u),
-			 (unsigned long long)(now->mtime_ns % 1000000000u));
-		add(c, RULE_D055, a, b);
-	}
+	if (saved->mtime_ns != now->mtime_ns)
+		add(c, RULE_D055, time_text(saved->mtime_ns, a), time_text(now->mtime_ns, b));
 	if (saved->frozen && !now->frozen)
 		add(c, RULE_D056, "frozen", "may be written");
 }

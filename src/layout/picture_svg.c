@@ -3,6 +3,7 @@
 #include "layout/print.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static void draw_title(const struct picture *p, unsigned s, FILE *out)
 {
@@ -24,11 +25,14 @@ static void draw_title(const struct picture *p, unsigned s, FILE *out)
 			fprintf(out, "<text class=\"t\" x=\"%d\" y=\"%d\">\u2026</text>\n",
 				x + picture_width_(cells - 1, FONT_TITLE), y);
 	}
-	picture_text_(x, y, "s", FONT_NAME, side->layout->id, 0, LAYOUT_ID_MAX, out);
+	if (strcmp(side->title, side->layout->id)) {
+		picture_text_(x, y, "s", FONT_NAME, side->layout->id, 0, LAYOUT_ID_MAX, out);
+		y += PICTURE_LINE;
+	}
 	fprintf(out,
 		"<text class=\"p\" x=\"%d\" y=\"%d\">%s of RAM, %u vCPU%s, %u address bits</text>\n"
 		"</g>\n",
-		x, y + PICTURE_LINE, picture_size_(params->ram_bytes, false, ram), params->vcpus,
+		x, y, picture_size_(params->ram_bytes, false, ram), params->vcpus,
 		params->vcpus == 1 ? "" : "s", params->phys_bits);
 }
 

@@ -67,8 +67,8 @@
 	    "Linux kernel image load address, with the room the kernel decompresses into",         \
 	    .start = 0x200000, .size_rule = SIZE_PARAM, .param = PARAM_KERNEL),                    \
 	ROW("initrd_start", IN, REGION_BOOT, "Initial RAM disk for Linux kernel (optional)",       \
-	    .start_rule = START_AFTER, .ref = "KERNEL_START_OFFSET", .size_rule = SIZE_PARAM,      \
-	    .param = PARAM_INITRD, .align = 0x1000)
+	    .start_rule = START_AFTER, .ref = "KERNEL_START_OFFSET", .start = 0x200000,            \
+	    .size_rule = SIZE_PARAM, .param = PARAM_INITRD, .align = 0x1000)
 
 /* --- firmware -------------------------------------------------------------------------------- */
 

@@ -175,6 +175,7 @@ static int build_vm(const struct options *o, struct setup *s, struct vm **out, s
 		.name = o->name,
 		.loop = s->loop,
 		.kvm_fd = s->kvm_fd,
+		.host = s->host,
 		.backend = s->backends.item,
 		.backend_n = s->backends.n,
 		.clock = strcmp(o->clock, "keep") ? RESTORE_ADVANCE : RESTORE_KEEP,

@@ -100,6 +100,9 @@ static int build_layout(const struct options *o, struct setup *s, struct err *e)
 
 	if (!def)
 		return err_set(e, ERR_NAME, "no layout %s (vmm layout list)", o->layout);
+	if (strncmp(layout_def_id(def), s->host->arch, strlen(s->host->arch)))
+		return err_set(e, ERR_INCOMPATIBLE, "layout %s on a host of %s", layout_def_id(def),
+			       s->host->arch);
 	layout_params_init(&p, o->memory);
 	p.vcpus = o->cpus;
 	int r = o->phys_bits ? set_phys_bits(o, s, &p, e) : 0;
@@ -251,6 +254,7 @@ static int build_vm(const struct options *o, struct setup *s, struct vm **out, s
 		.name = o->name,
 		.loop = s->loop,
 		.kvm_fd = s->kvm_fd,
+		.host = s->host,
 		.layout = s->layout,
 		.machine = s->machine,
 		.cpu = s->cpu,

@@ -96,6 +96,7 @@ int restore_vm(struct snap *snap, const struct restore_setup *setup, struct vm *
 		.name = setup->name,
 		.loop = setup->loop,
 		.kvm_fd = setup->kvm_fd,
+		.host = setup->host,
 		.layout = snap_layout(snap),
 		.machine = snap_machine(snap),
 		.backend = setup->backend,

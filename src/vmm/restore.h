@@ -19,6 +19,7 @@ struct restore_setup {
 	const char *name;
 	struct loop *loop;
 	int kvm_fd;
+	const struct host *host;
 	const struct vm_backend *backend;
 	uint32_t backend_n;
 	enum restore_clock clock;

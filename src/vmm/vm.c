@@ -160,9 +160,8 @@ static int build(struct vm *vm, const struct vm_setup *s, struct err *e)
 	vm->host = calloc(1, sizeof *vm->host);
 	if (!vm->host)
 		return err_set(e, ERR_NOMEM, "out of memory");
+	*vm->host = *s->host;
 	gethostname(vm->host_name, sizeof vm->host_name - 1);
-	if (!r)
-		r = arch_host(vm->kvm_fd, vm->host, e);
 	if (!r)
 		r = arch_vm_new(vm->kvm_fd, &vm->layout, &vm->mem, s->cpu, s->vcpu_state, &vm->arch,
 				e);

@@ -42,7 +42,7 @@ enum vm_end { VM_ENDS_NOT, VM_ENDED_BY_GUEST, VM_ENDED_BY_USER, VM_ENDED_BY_FAIL
 struct vm {
 	char name[MACHINE_NAME_MAX + 1];
 	char host_name[64 + 1]; /* asked for before the sandbox is entered */
-	struct host *host;	/* likewise; owned */
+	struct host *host;	/* owned */
 	struct loop *loop;
 	int kvm_fd;
 	struct layout layout;
@@ -97,6 +97,7 @@ struct vm_setup {
 	const char *name;
 	struct loop *loop;
 	int kvm_fd;
+	const struct host *host; /* what arch_host() said: it goes into snapshots */
 	const struct layout *layout;
 	const struct machine *machine;
 	const struct vm_backend *backend;

@@ -144,6 +144,11 @@ class Documents(unittest.TestCase):
         code = "".join(p.read_text() for p in ROOT.glob("src/**/*.c"))
         self.assertEqual(set(re.findall(r"\b(?:RULE_|NUMBER\()([LHCD]\d{3})\b", code)), set(rules))
 
+    def test_picture(self):
+        drawn = output(VMM, "layout", "diff", "aarch64/linux@1", "aarch64/linux@2", "--memory", "4G",
+                       "--svg")
+        self.assertEqual(drawn, (ROOT / "docs/maps.svg").read_text(), "run scripts/regen-formats")
+
     def test_links(self):
         for path in ROOT.glob("**/*.md"):
             if path.relative_to(ROOT).parts[0].startswith((".", "build")):

@@ -4,10 +4,12 @@ Only the standard library: the emulated host has nothing else.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -227,6 +229,15 @@ def in_host(command, *options, status=0, timeout=900):
     """Output of a command in an emulated host, when called on the machine."""
     return run(TOP / "scripts/testhost", *options, "--", command,
                status=status, timeout=timeout)
+
+
+@contextlib.contextmanager
+def multiqueue_tap(name):
+    """A TAP interface of several queues, which a device with one cannot use."""
+    tunsetiff, flags = 0x400454CA, 0x2 | 0x1000 | 0x100  # IFF_TAP, IFF_NO_PI, IFF_MULTI_QUEUE
+    with open("/dev/net/tun", "r+b", buffering=0) as tun:
+        fcntl.ioctl(tun, tunsetiff, struct.pack("16sH22x", name.encode(), flags))
+        yield
 
 
 def make_tap(name, address):

@@ -14,7 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from lib import GuestAgent, GuestError, Process, make_tap, run, wait_ready_file, wait_until
+from lib import (GuestAgent, GuestError, Process, make_tap, multiqueue_tap, run, wait_ready_file,
+                 wait_until)
 
 HOST_IP, GUEST_IP = "192.168.77.1", "192.168.77.2"
 CMDLINE = f"console=ttyS0 quiet guest.ip={GUEST_IP}/24 guest.port=hvc0"
@@ -67,7 +68,8 @@ class Vm:
         return facts
 
     def restore(self, path, *more):
-        self._start("restore", path, *(["--net", "lan=tap0"] if self.disk else []), *more)
+        net = ["--net", "lan=tap0"] if self.disk and "--net" not in more else []
+        self._start("restore", path, *net, *more)
         started = time.monotonic()
         wait_until("restored VM", lambda: os.path.exists(self.agent_path) or
                    self.process.popen.poll() is not None)
@@ -156,6 +158,28 @@ def snapshot():
     fsck(vm)
 
 
+def refused(rule, *argv):
+    done = subprocess.run(["vmm", "restore", *argv, "--console", "none"], capture_output=True,
+                          text=True, timeout=60, check=False)
+    say("refused:", done.stderr.strip())
+    assert done.returncode == 3 and done.stderr.count("\n") == 1, done
+    assert rule in done.stderr, (rule, done.stderr)
+
+
+def refuse_what_does_not_fit(path, disk):
+    """Other disks and networks are allowed, if they are what the guest knows."""
+    before = set(os.listdir("/root"))
+    run("cp", "-p", disk, "/tmp/small.img")
+    os.chmod("/tmp/small.img", 0o644)
+    os.truncate("/tmp/small.img", os.path.getsize(disk) // 2)
+    refused("D052", path, "--disk", "data=/tmp/small.img", "--net", "lan=tap0")
+    refused("D050", path, "--disk", "data=/tmp/none.img", "--net", "lan=tap0")
+    os.unlink("/tmp/small.img")
+    with multiqueue_tap("tap9"):
+        refused("D020", path, "--net", "lan=tap9")
+    assert set(os.listdir("/root")) == before, "a refused restore left something behind"
+
+
 def disk_of_the_moment():
     """A restored guest sees the disk of the snapshot, whatever was written later."""
     vm = Vm()
@@ -168,6 +192,7 @@ def disk_of_the_moment():
     vm.agent.cmd("fsync")
     time.sleep(2)
     vm.kill()
+    refuse_what_does_not_fit("/root/one.vmsnap", vm.disk)
     vm.restore("/root/one.vmsnap")
     check_alive(vm, before)
     assert vm.agent.cmd("read", "marker")["text"] == "at-the-snapshot"
@@ -178,12 +203,7 @@ def disk_of_the_moment():
     with open(vm.disk, "r+b") as file:
         file.seek(1 << 20)
         file.write(b"tampered")
-    done = subprocess.run(["vmm", "restore", "/root/one.vmsnap", "--net", "lan=tap0",
-                           "--console", "none"], capture_output=True, text=True, timeout=60,
-                          check=False)
-    say("tampered:", done.stderr.strip())
-    assert done.returncode == 3 and done.stderr.count("\n") == 1, done
-    assert "D0" in done.stderr, done.stderr
+    refused("D05", "/root/one.vmsnap", "--net", "lan=tap0")
 
 
 def chain(times):
@@ -257,7 +277,12 @@ def restore_elsewhere():
         before = json.load(file)
     assert not os.stat("/root/moved-disk.img").st_mode & stat.S_IWUSR
     vm = Vm(disk="/root/moved-disk.img")
-    vm.restore("/root/moved.vmsnap", "--disk", "data=/root/moved-disk.img")
+    run("ip", "link", "set", "tap0", "down")
+    run("ip", "link", "set", "tap0", "name", "tap7")
+    run("ip", "link", "set", "tap7", "up")
+    vm.restore("/root/moved.vmsnap", "--disk", "data=/root/moved-disk.img", "--name", "renamed",
+               "--net", "lan=tap7")
+    assert "renamed" in run("vmm", "status", "renamed")
     check_alive(vm, before)
     assert vm.agent.cmd("read", "home")["text"] == "first-host"
     vm.power_off()

@@ -180,6 +180,42 @@ static void other_parameters(void **state)
 	refused("L016 RAM RAM regions hold");
 }
 
+/* The least and the most that a map may have, on a map that fits into the least. */
+static void address_bits(void **state)
+{
+	static const struct {
+		uint8_t bits;
+		const char *about; /* NULL: sound */
+	} rows[] = {
+	    {31, "L017"},
+	    {32, NULL},
+	    {52, NULL},
+	    {53, "L017"},
+	    {63, "L017"},
+	    {64, "64 physical address bits"},
+	    {255, "255 physical address bits"},
+	};
+
+	state_defaults(&layout_desc, &l);
+	l.region_n = 1;
+	state_defaults(&layout_region_desc, &l.region[0]);
+	strcpy(l.region[0].name, "RAM");
+	l.region[0].kind = REGION_RAM;
+	l.region[0].size = l.params.ram_bytes = 1ull << 32; /* up to the last address of 32 bits */
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		l.params.phys_bits = rows[i].bits;
+		assert_int_equal(layout_check(&l, &e), rows[i].about ? -ERR_STRUCTURE : 0);
+		assert_true(oracle_valid(&l) == !rows[i].about);
+		if (rows[i].about && !strstr(e.msg, rows[i].about))
+			fail_msg("%u bits: %s", rows[i].bits, e.msg);
+	}
+	l.params.phys_bits = 32; /* and one page more: the first region is looked at too */
+	l.region[0].size += 4096;
+	l.params.ram_bytes += 4096;
+	assert_int_equal(layout_check(&l, &e), -ERR_STRUCTURE);
+	assert_non_null(strstr(e.msg, "L011 RAM reaches past the address limit 0x100000000"));
+}
+
 /* A number that is near to others in the layout, or far from all. */
 static uint64_t some_number(uint64_t *seed, uint64_t old)
 {
@@ -256,9 +292,11 @@ static void chance_agrees_with_a_second_opinion(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(moved),	 TEST(resized),		 TEST(renamed),
-	    TEST(removed),	 TEST(other_kinds),	 TEST(out_of_order),
-	    TEST(other_parents), TEST(other_parameters), TEST(chance_agrees_with_a_second_opinion),
+	    TEST(moved),	 TEST(resized),
+	    TEST(renamed),	 TEST(removed),
+	    TEST(other_kinds),	 TEST(out_of_order),
+	    TEST(other_parents), TEST(other_parameters),
+	    TEST(address_bits),	 TEST(chance_agrees_with_a_second_opinion),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

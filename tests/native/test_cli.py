@@ -8,9 +8,9 @@ usage: test_cli.py BUILD
 import json
 import subprocess
 
-from lib import RING3, VMM, WORK, Case, main
+from lib import RING3, SNAPINSPECT, VMM, WORK, Case, main
 
-COMMANDS = ("run snapshot restore check pause resume stop status list disk layout host").split()
+COMMANDS = ("run snapshot restore check pause resume stop status list disk layout cpu host").split()
 
 
 class Usage(Case):
@@ -80,6 +80,86 @@ class Json(Case):
         names = [r["name"] for r in layout["regions"]]
         self.assertIn("RAM_ABOVE_4G", names)
         self.assertIn(b"RAM_ABOVE_4G", self.vmm("layout", "show", "x86_64/linux", "-m", "5G"))
+
+    def said(self, *argv, status):
+        """Output of a command that may end with a verdict: 3 is no failure then."""
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, status, done)
+        return done.stdout
+
+    def test_cpu(self):
+        self.assertEqual(self.json("cpu", "show")["record"], "cpu-policy")
+        self.assertIn(b"avx2", self.vmm("cpu", "show", "x86_64-v3"))
+        self.vmm("cpu", "show", "x86_64-v9", status=2)
+        self.vmm("cpu", "show", "./none.json", status=1)
+        self.vmm("cpu", "baseline", status=2)
+        self.vmm("run", "--name", "a", "--kernel", RING3, "--cpu", "nobody", status=2)
+        host, fleet = self.path("host.json"), self.path("fleet.json")
+        self.vmm("host", "--export", host)
+        self.vmm("cpu", "baseline", fleet, status=1)
+        with open(fleet, "wb") as file:
+            file.write(self.vmm("cpu", "baseline", "--name", "fleet", host, host))
+        vm = self.start("a", f"iters=0 {WORK}", "--cpu", fleet)
+        file = self.snapshot(vm, "x.vmsnap", "--stop")
+        self.assertEqual(self.json("check", file, "--host", host)["verdict"], "identical")
+
+        # A processor that has one feature more than this one, and one that has one less.
+        with open(fleet, encoding="utf-8") as read:
+            policy = json.load(read)
+        leaf = next(c for c in policy["cpu-policy"]["cpuid"] if int(c["function"], 0) == 7)
+        leaf["ebx"] = "0xffffffff"
+        with open(fleet, "w", encoding="utf-8") as write:
+            json.dump(policy, write)
+        self.vmm("run", "--name", "b", "--kernel", RING3, "--cpu", fleet, "--allow-emulated",
+                 status=3)
+        with open(host, encoding="utf-8") as read:
+            profile = json.load(read)
+        for c in profile["host"]["cpuid"]:
+            if int(c["function"], 0) == 1:
+                c["ecx"] = "0x0"
+        with open(host, "w", encoding="utf-8") as write:
+            json.dump(profile, write)
+        verdict = json.loads(self.said(VMM, "check", file, "--host", host, "--json", status=3))
+        self.assertEqual({f["rule"] for f in verdict["findings"] if f["severity"] == "refusal"},
+                         {"C002"})
+
+    def test_other_architecture(self):
+        self.vmm("run", "--name", "a", "--kernel", RING3, "--layout", "aarch64/linux",
+                 "--allow-emulated", status=3)
+        self.vmm("run", "--name", "a", "--kernel", RING3, "--layout", "x86_64/linux@9",
+                 "--allow-emulated", status=1)
+
+    def test_address_bits(self):
+        self.vmm("run", "--name", "a", "--kernel", RING3, "--phys-bits", "many", "--allow-emulated",
+                 status=2)
+        self.vmm("run", "--name", "a", "--kernel", RING3, "--phys-bits", "47", "--allow-emulated",
+                 status=1)
+        vm = self.start("a", f"iters=0 {WORK}", "--phys-bits", "host")
+        file = self.snapshot(vm, "x.vmsnap", "--stop")
+        saved = self.json("layout", "show", file)["params"]["phys_bits"]
+        self.assertEqual(saved, min(46, self.json("host")["phys_bits"]))
+
+    def test_snapinspect_check(self):
+        vm = self.start("a", f"iters=0 {WORK}")
+        file = self.snapshot(vm, "x.vmsnap", "--stop")
+
+        def check(*words, status):
+            return self.said(SNAPINSPECT, "check", *words, status=status)
+        self.assertIn("H010", check(file, status=0))
+        self.assertIn("verdict: identical", check("--against", file, file, status=0))
+        self.assertIn("verdict: identical", check("--against", "x86_64/linux@2", file, status=0))
+        self.assertIn("L032", check("--against", "x86_64/linux@1", file, status=3))
+        self.assertIn("L030", check("--against", "aarch64/linux", file, status=3))
+        check("--against", "nothing", file, status=1)
+        check("--host", file, file, status=1)
+        check("--svg", file, status=2)
+        check("--host", status=2)
+        self.assertIn("L032", self.said(VMM, "layout", "diff", file, "x86_64/bios", "-m", "32M",
+                                        status=3))
+        self.vmm("layout", "diff", file, status=2)
+        self.vmm("layout", "show", "nothing", status=1)
+        self.assertIn(b"| L001 |", self.vmm("check", "--rules"))
+        self.vmm("check", status=2)
 
     def test_check(self):
         vm = self.start("a", f"iters=0 {WORK}")
