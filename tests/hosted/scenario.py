@@ -424,10 +424,26 @@ SCENARIOS = {
 }
 
 
+def tell_of_silence():
+    """Where a guest that does not answer is: the VM's own word, and what its processors do."""
+    for name in sorted(os.listdir("/tmp")):
+        if name.startswith(("console", "vmm")) and os.path.isfile(f"/tmp/{name}"):
+            with open(f"/tmp/{name}", encoding="utf-8", errors="replace") as file:
+                print(f"{name}:", *file.readlines()[-8:], sep="\n    ")
+    for argv in (["vmm", "list"], ["vmm", "snapshot", "guest", "-o", "/tmp/silent.vmsnap"],
+                 ["sh", "-c", "snapinspect cpu /tmp/silent.vmsnap | grep -E 'rip|rflags|mp_state'"]):
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+        print(*argv, done.stdout, done.stderr, sep="\n    ")
+
+
 def main():
     os.environ["VMM_RUNTIME_DIR"] = "/tmp/vmm"
     make_tap("tap0", f"{HOST_IP}/24")
-    SCENARIOS[sys.argv[1]]()
+    try:
+        SCENARIOS[sys.argv[1]]()
+    except GuestError:
+        tell_of_silence()
+        raise
     say("passed")
 
 
