@@ -54,8 +54,10 @@ void findings_text(const struct findings *f, FILE *out)
 		const struct finding *x = &f->item[i];
 		fprintf(out, "%s %s: %s\n", x->rule->id, severity_names[x->rule->severity],
 			x->subject);
-		if (x->saved[0] || x->found[0])
-			fprintf(out, "    saved  %s\n    found  %s\n", x->saved, x->found);
+		if (x->saved[0])
+			fprintf(out, "    saved  %s\n", x->saved);
+		if (x->found[0])
+			fprintf(out, "    found  %s\n", x->found);
 		fprintf(out, "    why    %s\n", x->rule->why);
 		if (x->rule->todo[0])
 			fprintf(out, "    to do  %s\n", x->rule->todo);
