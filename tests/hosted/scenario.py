@@ -431,7 +431,9 @@ def tell_of_silence():
             with open(f"/tmp/{name}", encoding="utf-8", errors="replace") as file:
                 print(f"{name}:", *file.readlines()[-8:], sep="\n    ")
     for argv in (["vmm", "list"], ["vmm", "snapshot", "guest", "-o", "/tmp/silent.vmsnap"],
-                 ["sh", "-c", "snapinspect cpu /tmp/silent.vmsnap | grep -E 'rip|rflags|mp_state'"]):
+                 ["sh", "-c", "snapinspect cpu /tmp/silent.vmsnap | grep -E 'rip|rflags|mp_state'"],
+                 ["snapinspect", "state", "/tmp/silent.vmsnap", "data"],
+                 ["snapinspect", "state", "/tmp/silent.vmsnap", "hvc"]):
         done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
         print(*argv, done.stdout, done.stderr, sep="\n    ")
 
