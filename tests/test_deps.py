@@ -29,7 +29,6 @@ NOT_AN_ADDRESS = {
 # Files of more than MAX_LINES lines: why they are not cut.
 MAX_LINES = 500
 LONG = {
-    "tests/layout/test_compat.c": "one case for each rule",
     "tests/devices/pci_machine.c": "a machine for tests: bus, driver and interrupts belong together",
     "tests/devices/test_disk_fault.c": "one story: what is left of a disk after each kind of failure",
     "tests/devices/test_pci.c": "one case for each rule of PCI",

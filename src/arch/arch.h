@@ -20,7 +20,6 @@ struct arch_vm;
 struct arch_vcpu;
 
 #define ARCH_VCPUS_MAX 16
-#define ARCH_PHYS_BITS_MAX 46 /* that a machine is given; x86-64 beyond it has another paging */
 
 /* Descriptors of this architecture's vCPU and interrupt-controller records. */
 extern const struct state_desc *const arch_vcpu_state;

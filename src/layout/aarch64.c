@@ -151,6 +151,7 @@ static const struct layout_row bios_2[] = {
 	    .id = ID,                                                                              \
 	    .summary = SUMMARY,                                                                    \
 	    .ram_bytes_min = 2 * HUGE,                                                             \
+	    .firmware_bytes_max = UINT64_MAX, /* as much as fits in RAM */                         \
 	    .vcpus_max = 16,                                                                       \
 	    .phys_bits_min = 36,                                                                   \
 	    .phys_bits_max = 52,                                                                   \

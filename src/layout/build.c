@@ -29,44 +29,50 @@ void layout_params_complete(const struct layout_def *def, struct layout_params *
 		p->gic_version = 3;
 }
 
+/* Which parameters a definition may have no row for. */
+static const struct {
+	enum layout_takes what;
+	const char *name;
+	size_t offset, size;
+} optional[] = {
+#define OPTIONAL(WHAT, FIELD, NAME)                                                                \
+	{                                                                                          \
+		TAKES_##WHAT, NAME, offsetof(struct layout_params, FIELD),                         \
+		    sizeof((struct layout_params){0}.FIELD)                                        \
+	}
+    OPTIONAL(KERNEL, kernel_bytes, "a kernel or initrd"),
+    OPTIONAL(KERNEL, initrd_bytes, "a kernel or initrd"),
+    OPTIONAL(FIRMWARE, firmware_bytes, "firmware"),
+    OPTIONAL(SWIOTLB, swiotlb_bytes, "a static swiotlb"),
+    OPTIONAL(PVM_FIRMWARE, pvm_firmware_bytes, "pVM firmware"),
+    OPTIONAL(GIC, gic_version, "a GIC"),
+    OPTIONAL(ITS, gic_its, "an ITS"),
+#undef OPTIONAL
+};
+
 void layout_params_fit(const struct layout_def *def, struct layout_params *p)
 {
-	if (!(def->takes & TAKES_KERNEL))
-		p->kernel_bytes = p->initrd_bytes = 0;
-	if (!(def->takes & TAKES_FIRMWARE))
-		p->firmware_bytes = 0;
-	if (!(def->takes & TAKES_SWIOTLB))
-		p->swiotlb_bytes = 0;
-	if (!(def->takes & TAKES_PVM_FIRMWARE))
-		p->pvm_firmware_bytes = 0;
-	if (!(def->takes & TAKES_GIC))
-		p->gic_version = 0;
-	if (!(def->takes & TAKES_ITS))
-		p->gic_its = false;
+	for (size_t i = 0; i < ARRAY_LEN(optional); i++)
+		if (!(def->takes & optional[i].what))
+			memset((uint8_t *)p + optional[i].offset, 0, optional[i].size);
 }
 
 /* A parameter that a definition has no row for would be lost without a word. */
 static int check_taken(const struct layout_def *def, const struct layout_params *p, struct err *e)
 {
-	const struct {
-		enum layout_takes what;
-		bool given;
-		const char *name;
-	} params[] = {
-	    {TAKES_KERNEL, p->kernel_bytes || p->initrd_bytes, "a kernel or initrd"},
-	    {TAKES_FIRMWARE, p->firmware_bytes, "firmware"},
-	    {TAKES_SWIOTLB, p->swiotlb_bytes, "a static swiotlb"},
-	    {TAKES_PVM_FIRMWARE, p->pvm_firmware_bytes, "pVM firmware"},
-	    {TAKES_GIC, p->gic_version, "a GIC"},
-	    {TAKES_ITS, p->gic_its, "an ITS"},
-	};
+	static const uint8_t none[sizeof(uint64_t)];
 
-	for (size_t i = 0; i < ARRAY_LEN(params); i++)
-		if (params[i].given && !(def->takes & params[i].what))
+	for (size_t i = 0; i < ARRAY_LEN(optional); i++)
+		if (!(def->takes & optional[i].what) &&
+		    memcmp((const uint8_t *)p + optional[i].offset, none, optional[i].size) != 0)
 			return err_set(e, ERR_RANGE, "%s has no row for %s", def->id,
-				       params[i].name);
+				       optional[i].name);
 	if (def->takes & TAKES_FIRMWARE && !p->firmware_bytes)
 		return err_set(e, ERR_RANGE, "%s needs a firmware image", def->id);
+	if (p->firmware_bytes > def->firmware_bytes_max)
+		return err_set(e, ERR_RANGE,
+			       "%" PRIu64 " bytes of firmware: %s has room for %" PRIu64 " MiB",
+			       p->firmware_bytes, def->id, def->firmware_bytes_max / MIB);
 	return 0;
 }
 

@@ -19,18 +19,15 @@ static void describe(const struct layout *l, const struct layout_region *r, char
 		snprintf(line, sizeof line, ", line %u", r->irq);
 	snprintf(buf, size, "%s 0x%" PRIx64 ", 0x%" PRIx64 " bytes%s%s%s",
 		 region_kind_names.name[r->kind], r->start, r->size, line, r->parent ? ", in " : "",
-		 r->parent ? l->region[r->parent - 1].name : "");
+		 layout_parent(l, r));
 }
 
 /* Numbers of parents differ where a region is missing: what counts is the name. */
 static bool same(const struct layout *a, const struct layout_region *r, const struct layout *b,
 		 const struct layout_region *q)
 {
-	const char *in_a = r->parent ? a->region[r->parent - 1].name : "";
-	const char *in_b = q->parent ? b->region[q->parent - 1].name : "";
-
 	return r->kind == q->kind && r->start == q->start && r->size == q->size &&
-	       r->irq == q->irq && !strcmp(in_a, in_b);
+	       r->irq == q->irq && !strcmp(layout_parent(a, r), layout_parent(b, q));
 }
 
 /* Every region that is in one and not, or otherwise, in the other. */

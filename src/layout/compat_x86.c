@@ -29,29 +29,20 @@ static void compare_features(const struct x86_vcpu *saved, const struct host *ho
 {
 	for (size_t i = 0; i < x86_features_n; i++) {
 		const struct x86_feature_reg *r = &x86_features[i];
-		uint32_t had = saved_reg(saved, r->function, r->index, r->reg);
-		uint32_t has = host_reg(host, r->function, r->index, r->reg);
-		uint32_t lost = had & ~has & ~r->ignore;
-		char a[160], b[64];
-		if (!lost)
-			continue;
-		snprintf(b, sizeof b, "absent (register has 0x%08" PRIx32 ")", has);
-		findings_add(out, RULE_C002, r->text, x86_cpu_names(r, lost, a, sizeof a), b);
+		x86_cpu_compare(r, saved_reg(saved, r->function, r->index, r->reg),
+				host_reg(host, r->function, r->index, r->reg), out);
 	}
 }
 
 static void compare_vendor(const struct x86_vcpu *saved, const struct host *host,
 			   struct findings *out)
 {
-	static const enum x86_reg order[] = {EBX, EDX, ECX};
-	char a[13] = "", b[13] = "";
+	char a[13], b[13];
 	uint32_t model = saved_reg(saved, 1, 0, EAX), other = host_reg(host, 1, 0, EAX);
 
-	for (int i = 0; i < 3; i++) {
-		num_put_le32((uint8_t *)a + 4 * i, saved_reg(saved, 0, 0, order[i]));
-		num_put_le32((uint8_t *)b + 4 * i, host_reg(host, 0, 0, order[i]));
-	}
-	if (memcmp(a, b, sizeof a) != 0) {
+	x86_cpu_vendor(saved->cpuid, saved->cpuid_n, a);
+	x86_cpu_vendor(host->cpuid, host->cpuid_n, b);
+	if (strcmp(a, b) != 0) {
 		findings_add(out, RULE_C008, "vendor", a, b);
 	} else if (model != other) {
 		char sa[16], sb[16];

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layout/x86_cpu.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* --- policies that need no file ----------------------------------------------------------------
@@ -15,9 +13,9 @@ struct builtin {
 	uint32_t eax, ebx, ecx, edx;
 };
 
-#define V2_1_ECX     0x00b82201		     /* SSE3, SSSE3, CX16, SSE4.1, SSE4.2, x2APIC, POPCNT */
+#define V2_1_ECX 0x00b82201 /* SSE3, SSSE3, CX16, SSE4.1, SSE4.2, x2APIC, POPCNT */
 /* FPU to SSE2, without VME: not every processor has it. */
-#define V1_1_EDX      0x078bfbfd
+#define V1_1_EDX     0x078bfbfd
 #define V2_EXT_ECX   0x00000001		     /* LAHF */
 #define V1_EXT_EDX   0x20100800		     /* SYSCALL, NX, LM */
 #define KVM_FEATURES 0x0100000b		     /* clocks, and no delays for I/O */
@@ -81,49 +79,33 @@ static uint32_t *reg_of(struct x86_cpuid *c, enum x86_reg reg)
 	return reg == EAX ? &c->eax : reg == EBX ? &c->ebx : reg == ECX ? &c->ecx : &c->edx;
 }
 
-/* CPUID 0: EBX, EDX, ECX */
-static void vendor_of(const struct host *h, char out[static 13])
+/* What guests may get of a register of features. */
+static uint32_t host_bits(const struct host *h, const struct x86_feature_reg *r)
 {
-	static const enum x86_reg order[] = {EBX, EDX, ECX};
+	struct x86_cpuid leaf = {.function = r->function, .index = r->index};
 
-	for (int i = 0; i < 3; i++)
-		num_put_le32((uint8_t *)out + 4 * i,
-			     x86_cpuid_reg(h->cpuid, h->cpuid_n, 0, 0, order[i]));
-	out[12] = '\0';
+	*reg_of(&leaf, r->reg) = x86_cpuid_reg(h->cpuid, h->cpuid_n, r->function, r->index, r->reg);
+	x86_cpu_hide(&leaf, 1);
+	return *reg_of(&leaf, r->reg) & ~r->ignore;
 }
 
 void cpu_policy_check(const struct cpu_policy *p, const struct host *host, struct findings *out)
 {
-	struct x86_cpuid *list = malloc(sizeof host->cpuid);
-	char vendor[13], a[160], b[64];
+	char vendor[13];
 
 	if (strcmp(p->arch, host->arch)) {
 		findings_add(out, RULE_H001, "architecture", p->arch, host->arch);
-		free(list);
 		return;
 	}
-	vendor_of(host, vendor);
+	x86_cpu_vendor(host->cpuid, host->cpuid_n, vendor);
 	if (p->vendor[0] && strcmp(p->vendor, vendor) != 0)
 		findings_add(out, RULE_C008, "vendor", p->vendor, vendor);
 	if (p->phys_bits > host->phys_bits)
 		findings_add_u64(out, RULE_H002, "physical address bits", p->phys_bits,
 				 host->phys_bits);
-	if (!list) {
-		findings_add(out, RULE_C011, "processor features", p->name, "out of memory");
-		return;
-	}
-	memcpy(list, host->cpuid, sizeof host->cpuid);
-	x86_cpu_hide(list, host->cpuid_n);
-	for (size_t i = 0; i < x86_features_n; i++) {
-		const struct x86_feature_reg *r = &x86_features[i];
-		uint32_t has = x86_cpuid_reg(list, host->cpuid_n, r->function, r->index, r->reg);
-		uint32_t lost = bits_of(p, r) & ~has;
-		if (!lost)
-			continue;
-		snprintf(b, sizeof b, "absent (register has 0x%08" PRIx32 ")", has);
-		findings_add(out, RULE_C002, r->text, x86_cpu_names(r, lost, a, sizeof a), b);
-	}
-	free(list);
+	for (size_t i = 0; i < x86_features_n; i++)
+		x86_cpu_compare(&x86_features[i], bits_of(p, &x86_features[i]),
+				host_bits(host, &x86_features[i]), out);
 }
 
 void cpu_policy_apply(const struct cpu_policy *p, struct x86_cpuid *list, uint32_t n)
@@ -148,23 +130,40 @@ static struct x86_cpuid *entry(struct cpu_policy *p, uint32_t function, uint32_t
 	return c;
 }
 
-static void take_features(const struct host *h, bool first, struct cpu_policy *out,
-			  struct x86_cpuid *list)
+static void take_features(const struct host *h, bool first, struct cpu_policy *out)
 {
-	memcpy(list, h->cpuid, sizeof h->cpuid);
-	x86_cpu_hide(list, h->cpuid_n);
 	for (size_t i = 0; i < x86_features_n; i++) {
 		const struct x86_feature_reg *r = &x86_features[i];
-		uint32_t has = x86_cpuid_reg(list, h->cpuid_n, r->function, r->index, r->reg);
 		uint32_t *to = reg_of(entry(out, r->function, r->index), r->reg);
-		*to = first ? has & ~r->ignore : *to & has;
+		*to = first ? host_bits(h, r) : *to & host_bits(h, r);
 	}
+}
+
+static int take_host(const struct host *h, bool first, struct cpu_policy *out, struct err *e)
+{
+	char vendor[13];
+
+	x86_cpu_vendor(h->cpuid, h->cpuid_n, vendor);
+	if (first) {
+		strcpy(out->arch, h->arch);
+		strcpy(out->vendor, vendor);
+		out->phys_bits = h->phys_bits;
+	}
+	if (strcmp(h->arch, "x86_64"))
+		return err_set(e, first ? ERR_FEATURE : ERR_INCOMPATIBLE,
+			       "CPU policies are for x86_64, a host is %s", h->arch);
+	if (strcmp(out->vendor, vendor))
+		return err_set(e, ERR_INCOMPATIBLE, "processors of %s and %s", out->vendor, vendor);
+	if (h->phys_bits < out->phys_bits)
+		out->phys_bits = h->phys_bits;
+	take_features(h, first, out);
+	return 0;
 }
 
 int cpu_policy_baseline(const struct host *const *hosts, size_t n, const char *name,
 			struct cpu_policy *out, struct err *e)
 {
-	char vendor[13];
+	int r = 0;
 
 	if (!n)
 		return err_set(e, ERR_USAGE, "no host profile");
@@ -173,28 +172,7 @@ int cpu_policy_baseline(const struct host *const *hosts, size_t n, const char *n
 		return err_set(e, ERR_USAGE, "name of more than %zu characters",
 			       sizeof out->name - 1);
 	strcpy(out->name, name);
-	strcpy(out->arch, hosts[0]->arch);
-	if (strcmp(out->arch, "x86_64"))
-		return err_set(e, ERR_FEATURE, "CPU policies are for x86_64, the host is %s",
-			       out->arch);
-	vendor_of(hosts[0], out->vendor);
-	out->phys_bits = hosts[0]->phys_bits;
-	struct x86_cpuid *list = malloc(sizeof hosts[0]->cpuid);
-	if (!list)
-		return err_set(e, ERR_NOMEM, "out of memory");
-	int r = 0;
-	for (size_t i = 0; !r && i < n; i++) {
-		vendor_of(hosts[i], vendor);
-		if (strcmp(out->arch, hosts[i]->arch))
-			r = err_set(e, ERR_INCOMPATIBLE, "hosts of %s and %s", out->arch,
-				    hosts[i]->arch);
-		else if (strcmp(out->vendor, vendor))
-			r = err_set(e, ERR_INCOMPATIBLE, "processors of %s and %s", out->vendor,
-				    vendor);
-		if (hosts[i]->phys_bits < out->phys_bits)
-			out->phys_bits = hosts[i]->phys_bits;
-		take_features(hosts[i], !i, out, list);
-	}
-	free(list);
+	for (size_t i = 0; !r && i < n; i++)
+		r = take_host(hosts[i], !i, out, e);
 	return r;
 }

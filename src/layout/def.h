@@ -67,6 +67,7 @@ struct layout_def {
 	const char *id;
 	const char *summary;
 	uint64_t ram_bytes_min;
+	uint64_t firmware_bytes_max; /* of those that take any */
 	uint32_t vcpus_max;
 	uint8_t phys_bits_min, phys_bits_max;
 	uint8_t takes;

@@ -47,11 +47,6 @@ static bool is_past(const struct layout_region *r)
 	return r->kind == REGION_BOOT || r->kind == REGION_RESERVED;
 }
 
-static const char *parent_name(const struct layout *l, const struct layout_region *r)
-{
-	return r->parent ? l->region[r->parent - 1].name : "nothing";
-}
-
 static void compare_region(const struct layout *a, const struct layout_region *r,
 			   const struct layout *b, const struct layout_region *q,
 			   struct findings *out)
@@ -67,8 +62,10 @@ static void compare_region(const struct layout *a, const struct layout_region *r
 		findings_add(out, past ? RULE_L038 : RULE_L033, r->name, saved, found);
 	else if (r->size != q->size)
 		findings_add(out, past ? RULE_L038 : RULE_L034, r->name, saved, found);
-	if (strcmp(parent_name(a, r), parent_name(b, q)))
-		findings_add(out, RULE_L036, r->name, parent_name(a, r), parent_name(b, q));
+	const char *in = layout_parent(a, r), *other = layout_parent(b, q);
+	if (strcmp(in, other))
+		findings_add(out, RULE_L036, r->name, *in ? in : "nothing",
+			     *other ? other : "nothing");
 	if (r->irq != q->irq)
 		findings_add_u64(out, RULE_L037, r->name, r->irq, q->irq);
 }

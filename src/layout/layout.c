@@ -37,6 +37,16 @@ const char *layout_def_summary(const struct layout_def *def)
 	return def->summary;
 }
 
+uint8_t layout_def_phys_bits_max(const struct layout_def *def)
+{
+	return def->phys_bits_max;
+}
+
+uint64_t layout_def_firmware_max(const struct layout_def *def)
+{
+	return def->takes & TAKES_FIRMWARE ? def->firmware_bytes_max : 0;
+}
+
 const char *layout_note(const struct layout *l, const char *region)
 {
 	const struct layout_def *def = layout_def_find(l->id);
@@ -62,6 +72,11 @@ const struct layout_region *layout_find(const struct layout *l, const char *name
 		if (!strcmp(l->region[i].name, name))
 			return &l->region[i];
 	return NULL;
+}
+
+const char *layout_parent(const struct layout *l, const struct layout_region *r)
+{
+	return r->parent ? l->region[r->parent - 1].name : "";
 }
 
 int layout_need(const struct layout *l, const char *name, const struct layout_region **out,

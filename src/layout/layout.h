@@ -20,6 +20,10 @@ const struct layout_def *layout_def_find(const char *id);
 const struct layout_def *layout_def_at(size_t i);
 const char *layout_def_id(const struct layout_def *def);
 const char *layout_def_summary(const struct layout_def *def);
+/** layout_def_phys_bits_max() - most physical address bits of a machine. */
+uint8_t layout_def_phys_bits_max(const struct layout_def *def);
+/** layout_def_firmware_max() - most bytes of firmware; 0 for machines that start a kernel. */
+uint64_t layout_def_firmware_max(const struct layout_def *def);
 
 /** layout_note() - why the row @region is where it is, and by which source; "" when the
  * definition is not known to this build. */
@@ -63,6 +67,9 @@ void layout_digest(const struct layout *l, uint8_t out[static SHA256_BYTES]);
 
 /** layout_find() - region by name, NULL if it is not present. */
 const struct layout_region *layout_find(const struct layout *l, const char *name);
+
+/** layout_parent() - name of the region that @r, one of @l, lies in; "" for none. */
+const char *layout_parent(const struct layout *l, const struct layout_region *r);
 
 /** layout_need() - as layout_find(), for a row that every layout of this kind has: a missing one
  * is -ERR_STRUCTURE. */

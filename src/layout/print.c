@@ -73,7 +73,7 @@ static json_t *region_json(const struct layout *l, const struct layout_region *r
 	json_object_set_new(j, "size", json_integer((json_int_t)r->size));
 	json_object_set_new(j, "backed", json_boolean(layout_backed(l, r)));
 	json_object_set_new(j, "parent",
-			    r->parent ? json_string(l->region[r->parent - 1].name) : json_null());
+			    r->parent ? json_string(layout_parent(l, r)) : json_null());
 	json_object_set_new(j, "line",
 			    r->irq == LAYOUT_NO_IRQ ? json_null() : json_integer(r->irq));
 	json_object_set_new(j, "note", json_string(layout_note(l, r->name)));

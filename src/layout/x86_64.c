@@ -11,6 +11,7 @@
 
 #define RAM32_END 0xd0000000
 #define ABOVE_4G  0x100000000
+#define ROM_MOST  0x1000000 /* from what KVM has for itself to 4 GiB */
 
 /* clang-format off */
 
@@ -195,6 +196,7 @@ static const struct layout_row bios_2[] = {
 	    .id = ID,                                                                              \
 	    .summary = SUMMARY,                                                                    \
 	    .ram_bytes_min = 2 * MIB,                                                              \
+	    .firmware_bytes_max = ROM_MOST,                                                        \
 	    .vcpus_max = 16,                                                                       \
 	    .phys_bits_min = 36,                                                                   \
 	    .phys_bits_max = 46,                                                                   \

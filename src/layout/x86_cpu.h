@@ -37,6 +37,13 @@ uint32_t x86_cpuid_reg(const struct x86_cpuid *list, uint32_t n, uint32_t functi
 /** x86_cpu_hide() - take away what a snapshot could not carry to another host. */
 void x86_cpu_hide(struct x86_cpuid *list, uint32_t n);
 
+/** x86_cpu_vendor() - "GenuineIntel": leaf 0 of @list. */
+void x86_cpu_vendor(const struct x86_cpuid *list, uint32_t n, char out[static 13]);
+
+/** x86_cpu_compare() - C002 if @has lacks features of @had. */
+void x86_cpu_compare(const struct x86_feature_reg *r, uint32_t had, uint32_t has,
+		     struct findings *out);
+
 /** x86_cpu_names() - "avx2, bmi1 and 3 more" for @bits of @r; returns @buf. */
 const char *x86_cpu_names(const struct x86_feature_reg *r, uint32_t bits, char *buf, size_t size);
 

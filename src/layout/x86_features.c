@@ -2,6 +2,7 @@
 /* Names are those of /proc/cpuinfo where it has one. */
 #include "layout/x86_cpu.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 /* clang-format off */
@@ -157,6 +158,31 @@ const char *x86_cpu_names(const struct x86_feature_reg *r, uint32_t bits, char *
 	if (!at && size)
 		buf[0] = '\0';
 	return buf;
+}
+
+void x86_cpu_compare(const struct x86_feature_reg *r, uint32_t had, uint32_t has,
+		     struct findings *out)
+{
+	uint32_t lost = had & ~has & ~r->ignore;
+	char a[160], b[64];
+
+	if (!lost)
+		return;
+	snprintf(b, sizeof b, "absent (register has 0x%08" PRIx32 ")", has);
+	findings_add(out, RULE_C002, r->text, x86_cpu_names(r, lost, a, sizeof a), b);
+}
+
+void x86_cpu_vendor(const struct x86_cpuid *list, uint32_t n, char out[static 13])
+{
+	static const enum x86_reg order[] = {EBX, EDX, ECX};
+
+	for (int i = 0; i < 3; i++)
+		num_put_le32((uint8_t *)out + 4 * i, x86_cpuid_reg(list, n, 0, 0, order[i]));
+	/* Bytes of a file that may hold anything, and are printed. */
+	for (int i = 0; i < 12; i++)
+		if (out[i] < 0x20 || out[i] == 0x7f)
+			out[i] = '?';
+	out[12] = '\0';
 }
 
 /* --- what no guest gets ----------------------------------------------------------------------- */

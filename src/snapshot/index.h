@@ -17,6 +17,7 @@ struct leaf {
 
 struct snap {
 	const struct io_src *src;
+	struct io_src file; /* of snap_open_file(); its descriptor is closed with the handle */
 	struct snap_info info;
 	struct snap_manifest manifest;
 	struct footer footer;

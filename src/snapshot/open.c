@@ -2,9 +2,12 @@
 /* Opening: from what every version of the format shares to what the footer vouches for. */
 #include "snapshot/index.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zstd.h>
 
 /* The fixed trailer of the seek table tells where the table begins, and so where the footer lies.
@@ -179,25 +182,62 @@ int ram_readable_(const struct snap *s, struct err *e)
 	return -s->no_ram.code;
 }
 
-int snap_open(const struct io_src *src, struct snap **out, struct err *e)
+static int open_all(struct snap *s, struct err *e)
 {
-	struct snap *s = calloc(1, sizeof *s);
-
-	if (!s)
-		return err_set(e, ERR_NOMEM, "out of memory");
-	s->src = src;
 	s->no_ram = (struct err)ERR_INIT;
 	int r = open_header(s, e);
 	if (!r)
 		r = open_manifest(s, e);
 	if (!r)
 		r = open_ram(s, e);
-	if (r) {
+	return r;
+}
+
+static struct snap *new_handle(struct err *e)
+{
+	struct snap *s = calloc(1, sizeof *s);
+
+	if (s)
+		s->file.fd = -1;
+	else
+		err_set(e, ERR_NOMEM, "out of memory");
+	return s;
+}
+
+int snap_open(const struct io_src *src, struct snap **out, struct err *e)
+{
+	struct snap *s = new_handle(e);
+
+	if (!s)
+		return -ERR_NOMEM;
+	s->src = src;
+	int r = open_all(s, e);
+	if (r)
 		snap_close(s);
-		return r;
+	else
+		*out = s;
+	return r;
+}
+
+int snap_open_file(const char *path, struct snap **out, struct err *e)
+{
+	struct snap *s = new_handle(e);
+
+	if (!s)
+		return -ERR_NOMEM;
+	s->src = &s->file;
+	s->file.fd = open(path, O_RDONLY | O_CLOEXEC);
+	int r = s->file.fd < 0 ? err_sys(e, ERR_IO, errno, "cannot open")
+			       : io_src_fd(&s->file, s->file.fd, e);
+	if (!r)
+		r = open_all(s, e);
+	if (r) {
+		err_file(e, path);
+		snap_close(s);
+	} else {
+		*out = s;
 	}
-	*out = s;
-	return 0;
+	return r;
 }
 
 void snap_close(struct snap *s)
@@ -210,6 +250,8 @@ void snap_close(struct snap *s)
 	free(s->leaf);
 	free(s->chunk);
 	free(s->stored);
+	if (s->file.fd >= 0)
+		close(s->file.fd);
 	free(s);
 }
 

@@ -183,6 +183,9 @@ struct snap_info {
  * -ERR_IO, or what snap_manifest_decode() returns. @e has the offset in the file.
  */
 int snap_open(const struct io_src *src, struct snap **out, struct err *e) MUST_CHECK;
+
+/** snap_open_file() - the same for the file @path, which snap_close() closes; @e names it. */
+int snap_open_file(const char *path, struct snap **out, struct err *e) MUST_CHECK;
 void snap_close(struct snap *s);
 
 const struct snap_info *snap_info(const struct snap *s);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Would this snapshot restore? The one place that applies every rule but those of disk images,
- * which need the images at hand. `vmm check` and `snapinspect check` print the result, `vmm
- * restore` refuses by it.
+ * Would this snapshot restore? The one place that applies every rule but those of disk images
+ * and TAP devices, which need them at hand. `vmm check` and `snapinspect check` print the result,
+ * `vmm restore` refuses by it.
  *
  * Prefix: verdict_. Pure.
  */

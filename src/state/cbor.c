@@ -43,13 +43,30 @@ static void no_tag(void *c, uint64_t v) { (void)c, (void)v; }
 /* clang-format on */
 
 static const struct cbor_callbacks callbacks = {
-	.uint8 = on_u8, .uint16 = on_u16, .uint32 = on_u32, .uint64 = on_u64,
-	.negint8 = on_n8, .negint16 = on_n16, .negint32 = on_n32, .negint64 = on_n64,
-	.byte_string = on_bytes, .byte_string_start = no, .string = on_text, .string_start = no,
-	.array_start = on_array, .indef_array_start = no,
-	.map_start = on_map, .indef_map_start = no, .indef_break = no,
-	.tag = no_tag, .float2 = no_float, .float4 = no_float, .float8 = no_double,
-	.boolean = on_bool, .null = no, .undefined = no,
+    .uint8 = on_u8,
+    .uint16 = on_u16,
+    .uint32 = on_u32,
+    .uint64 = on_u64,
+    .negint8 = on_n8,
+    .negint16 = on_n16,
+    .negint32 = on_n32,
+    .negint64 = on_n64,
+    .byte_string = on_bytes,
+    .byte_string_start = no,
+    .string = on_text,
+    .string_start = no,
+    .array_start = on_array,
+    .indef_array_start = no,
+    .map_start = on_map,
+    .indef_map_start = no,
+    .indef_break = no,
+    .tag = no_tag,
+    .float2 = no_float,
+    .float4 = no_float,
+    .float8 = no_double,
+    .boolean = on_bool,
+    .null = no,
+    .undefined = no,
 };
 
 /* Length of the shortest header for @v: RFC 8949 section 3. */
@@ -58,8 +75,7 @@ static size_t shortest(uint64_t v)
 	return v < 24 ? 1 : v <= UINT8_MAX ? 2 : v <= UINT16_MAX ? 3 : v <= UINT32_MAX ? 5 : 9;
 }
 
-/* RFC 3629, and no control characters: what is decoded here is printed on terminals. */
-static bool text_ok(const uint8_t *p, size_t n)
+bool cbor_text_ok(const uint8_t *p, size_t n)
 {
 	for (size_t i = 0; i < n;) {
 		uint8_t c = p[i++];
@@ -93,7 +109,7 @@ int cbor_next(struct cbor_in *in, struct cbor_item *item, struct err *e)
 {
 	struct seen seen = {.ok = false};
 	struct cbor_decoder_result r =
-		cbor_stream_decode(in->data + in->at, in->len - in->at, &callbacks, &seen);
+	    cbor_stream_decode(in->data + in->at, in->len - in->at, &callbacks, &seen);
 	uint64_t at = in->base + in->at;
 	if (r.status == CBOR_DECODER_NEDATA)
 		return err_at(e, ERR_TRUNCATED, at, "CBOR item runs past the end");
@@ -105,7 +121,7 @@ int cbor_next(struct cbor_in *in, struct cbor_item *item, struct err *e)
 		header -= seen.item.value;
 	if (seen.item.kind != CBOR_BOOL && header != shortest(seen.item.value))
 		return err_at(e, ERR_ENCODING, at, "not in shortest form");
-	if (seen.item.kind == CBOR_TEXT && !text_ok(seen.item.str, seen.item.value))
+	if (seen.item.kind == CBOR_TEXT && !cbor_text_ok(seen.item.str, seen.item.value))
 		return err_at(e, ERR_ENCODING, at, "text is not printable UTF-8");
 	seen.item.at = in->at;
 	in->at += r.read;
@@ -116,10 +132,10 @@ int cbor_next(struct cbor_in *in, struct cbor_item *item, struct err *e)
 int cbor_expect(struct cbor_in *in, enum cbor_kind kind, struct cbor_item *item, struct err *e)
 {
 	static const char *const names[] = {
-		[CBOR_UINT] = "unsigned integer", [CBOR_NEGINT] = "negative integer",
-		[CBOR_BYTES] = "byte string",	  [CBOR_TEXT] = "text",
-		[CBOR_ARRAY] = "array",		  [CBOR_MAP] = "map",
-		[CBOR_BOOL] = "boolean",
+	    [CBOR_UINT] = "unsigned integer", [CBOR_NEGINT] = "negative integer",
+	    [CBOR_BYTES] = "byte string",     [CBOR_TEXT] = "text",
+	    [CBOR_ARRAY] = "array",	      [CBOR_MAP] = "map",
+	    [CBOR_BOOL] = "boolean",
 	};
 	struct cbor_item got;
 	int r = cbor_next(in, &got, e);

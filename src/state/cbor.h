@@ -34,6 +34,9 @@ int cbor_next(struct cbor_in *in, struct cbor_item *item, struct err *e) MUST_CH
 int cbor_expect(struct cbor_in *in, enum cbor_kind kind, struct cbor_item *item,
 		struct err *e) MUST_CHECK;
 
+/** cbor_text_ok() - UTF-8 (RFC 3629) without control characters: what is read is printed on terminals. */
+bool cbor_text_ok(const uint8_t *p, size_t n);
+
 /** cbor_finish() - -ERR_STRUCTURE when bytes are left over. */
 int cbor_finish(const struct cbor_in *in, struct err *e) MUST_CHECK;
 

@@ -103,10 +103,8 @@ static int read_text(const struct state_field *f, const json_t *j, uint8_t *st, 
 		return err_set(e, ERR_TYPE, "no text");
 	if (n > f->n)
 		return err_set(e, ERR_LIMIT, "%zu bytes of text, at most %zu can be", n, f->n);
-	/* As in a file: nothing that moves a terminal's cursor. */
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-			return err_set(e, ERR_ENCODING, "control character in text");
+	if (!cbor_text_ok((const uint8_t *)text, n))
+		return err_set(e, ERR_ENCODING, "text is not printable");
 	memcpy(st + f->offset, text, n + 1);
 	return 0;
 }

@@ -2,25 +2,10 @@
 #include "vmm/commands.h"
 #include "vmm/disks.h"
 
-#include "arch/arch.h"
 #include "snapshot/verdict.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-static int this_host(struct host *out, struct err *e)
-{
-	int kvm_fd, r = arch_kvm_open(&kvm_fd, e);
-
-	if (r)
-		return r;
-	r = arch_host(kvm_fd, out, e);
-	close(kvm_fd);
-	return r;
-}
 
 /* Another host's disks are not at hand. */
 static int apply_rules(const struct snap *snap, const char *profile, struct findings *out,
@@ -44,20 +29,12 @@ static int apply_rules(const struct snap *snap, const char *profile, struct find
 
 static int check(const char *path, const char *profile, struct findings *out, struct err *e)
 {
-	struct io_src src;
 	struct snap *snap = NULL;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int r = fd < 0 ? err_sys(e, ERR_IO, errno, "cannot open") : io_src_fd(&src, fd, e);
+	int r = snap_open_file(path, &snap, e);
 
 	if (!r)
-		r = snap_open(&src, &snap, e);
-	if (r)
-		err_file(e, path);
-	else
 		r = apply_rules(snap, profile, out, e);
 	snap_close(snap);
-	if (fd >= 0)
-		close(fd);
 	return r;
 }
 
@@ -75,9 +52,9 @@ static int run(const struct command *self, int argc, char **argv)
 	bool json = false, list = false;
 	const char *path, *profile = NULL;
 	const struct option_spec spec[] = {
-		{0, "host", "PROFILE", OPT_TEXT, &profile, "on that host, by its exported profile"},
-		{0, "json", NULL, OPT_FLAG, &json, "print JSON"},
-		{0, "rules", NULL, OPT_FLAG, &list, "print every rule there is, as Markdown"},
+	    {0, "host", "PROFILE", OPT_TEXT, &profile, "on that host, by its exported profile"},
+	    {0, "json", NULL, OPT_FLAG, &json, "print JSON"},
+	    {0, "rules", NULL, OPT_FLAG, &list, "print every rule there is, as Markdown"},
 	};
 	struct err e = ERR_INIT;
 	int status = options_parse(self, spec, ARRAY_LEN(spec), argc, argv, 0, 1, &path);
@@ -89,7 +66,7 @@ static int run(const struct command *self, int argc, char **argv)
 		return STATUS_DONE;
 	}
 	struct findings *f = calloc(1, sizeof *f);
-	int r = !f     ? err_set(&e, ERR_NOMEM, "out of memory")
+	int r = !f	? err_set(&e, ERR_NOMEM, "out of memory")
 		: !path ? err_set(&e, ERR_USAGE, "check: no snapshot given (vmm check --help)")
 			: check(path, profile, f, &e);
 	status = r ? fail(&e) : print_findings(f, json);
@@ -98,5 +75,5 @@ static int run(const struct command *self, int argc, char **argv)
 }
 
 const struct command cmd_check = {
-	"check", "FILE [--host PROFILE] [--json] | --rules",
-	"would this snapshot restore here, or on another host? exit status 3 if not", run};
+    "check", "FILE [--host PROFILE] [--json] | --rules",
+    "would this snapshot restore here, or on another host? exit status 3 if not", run};

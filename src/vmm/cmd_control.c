@@ -30,7 +30,7 @@ static int stop(const struct command *self, int argc, char **argv)
 {
 	bool force = false;
 	const struct option_spec spec[] = {
-		{'f', "force", NULL, OPT_FLAG, &force, "do not ask the guest: end it now"},
+	    {'f', "force", NULL, OPT_FLAG, &force, "do not ask the guest: end it now"},
 	};
 	const char *name;
 	json_t *result;
@@ -45,8 +45,8 @@ static int stop(const struct command *self, int argc, char **argv)
 	return STATUS_DONE;
 }
 
-const struct command cmd_stop = {
-	"stop", "NAME [--force]", "press a VM's power button, or end it", stop};
+const struct command cmd_stop = {"stop", "NAME [--force]", "press a VM's power button, or end it",
+				 stop};
 
 static void print_value(const char *key, const json_t *v)
 {
@@ -59,14 +59,18 @@ static void print_value(const char *key, const json_t *v)
 		printf("%-14s %lld\n", key, (long long)json_integer_value(v));
 	else if (json_is_boolean(v))
 		printf("%-14s %s\n", key, json_is_true(v) ? "yes" : "no");
-	json_array_foreach(v, i, item) {
+	json_array_foreach(v, i, item)
+	{
 		const char *k;
 		json_t *field;
 		printf("%s", key);
-		json_object_foreach(item, k, field) {
+		json_object_foreach(item, k, field)
+		{
 			char *text = json_dumps(field, JSON_ENCODE_ANY | JSON_COMPACT);
-			printf("  %s=%s", k, json_is_string(field) ? json_string_value(field)
-							      : text ? text : "");
+			printf("  %s=%s", k,
+			       json_is_string(field) ? json_string_value(field)
+			       : text		     ? text
+						     : "");
 			free(text);
 		}
 		putchar('\n');
@@ -77,7 +81,7 @@ static int status_run(const struct command *self, int argc, char **argv)
 {
 	bool json = false;
 	const struct option_spec spec[] = {
-		{0, "json", NULL, OPT_FLAG, &json, "print JSON"},
+	    {0, "json", NULL, OPT_FLAG, &json, "print JSON"},
 	};
 	const char *name, *key;
 	json_t *result, *value;
@@ -90,8 +94,7 @@ static int status_run(const struct command *self, int argc, char **argv)
 		return fail(&e);
 	if (json)
 		return print_json(result);
-	json_object_foreach(result, key, value)
-		print_value(key, value);
+	json_object_foreach(result, key, value) print_value(key, value);
 	json_decref(result);
 	return STATUS_DONE;
 }
@@ -102,7 +105,7 @@ static int list(const struct command *self, int argc, char **argv)
 {
 	bool json = false;
 	const struct option_spec spec[] = {
-		{0, "json", NULL, OPT_FLAG, &json, "print JSON"},
+	    {0, "json", NULL, OPT_FLAG, &json, "print JSON"},
 	};
 	struct err e = ERR_INIT;
 	char **names;

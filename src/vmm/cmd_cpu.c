@@ -2,28 +2,20 @@
 #include "vmm/commands.h"
 #include "vmm/cpu.h"
 
-#include "arch/arch.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define HOSTS_MAX 64
 
 /* A policy of all that this host can give: the baseline of one. */
-static int this_host(struct cpu_policy *out, struct err *e)
+static int host_policy(struct cpu_policy *out, struct err *e)
 {
 	struct host *host = calloc(1, sizeof *host);
-	int kvm_fd = -1;
-	int r = host ? arch_kvm_open(&kvm_fd, e) : err_set(e, ERR_NOMEM, "out of memory");
+	int r = host ? this_host(host, e) : err_set(e, ERR_NOMEM, "out of memory");
 
 	if (!r)
-		r = arch_host(kvm_fd, host, e);
-	if (!r)
 		r = cpu_policy_baseline((const struct host *const[]){host}, 1, "host", out, e);
-	if (kvm_fd >= 0)
-		close(kvm_fd);
 	free(host);
 	return r;
 }
@@ -50,7 +42,7 @@ static int show(const char *name, bool json)
 	struct cpu_policy *p = calloc(1, sizeof *p);
 	struct err e = ERR_INIT;
 	int r = !p		    ? err_set(&e, ERR_NOMEM, "out of memory")
-		: cpu_is_host(name) ? this_host(p, &e)
+		: cpu_is_host(name) ? host_policy(p, &e)
 				    : cpu_load(name, p, &e);
 	int status = STATUS_DONE;
 

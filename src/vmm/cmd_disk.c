@@ -11,10 +11,10 @@ static int run(const struct command *self, int argc, char **argv)
 	bool json = false, force = false;
 	const char *output = NULL, *words[2];
 	const struct option_spec spec[] = {
-		{0, "json", NULL, OPT_FLAG, &json, "info: print JSON"},
-		{'f', "force", NULL, OPT_FLAG, &force,
-		 "commit: even into a frozen image; snapshots that need it are lost"},
-		{'o', "output", "FILE", OPT_TEXT, &output, "flatten: the new raw image"},
+	    {0, "json", NULL, OPT_FLAG, &json, "info: print JSON"},
+	    {'f', "force", NULL, OPT_FLAG, &force,
+	     "commit: even into a frozen image; snapshots that need it are lost"},
+	    {'o', "output", "FILE", OPT_TEXT, &output, "flatten: the new raw image"},
 	};
 	struct err e = ERR_INIT;
 	int status = options_parse(self, spec, ARRAY_LEN(spec), argc, argv, 2, 2, words);
@@ -29,8 +29,9 @@ static int run(const struct command *self, int argc, char **argv)
 	else if (!strcmp(words[0], "flatten") && output)
 		r = disk_tool_flatten(words[1], output, &e);
 	else
-		r = err_set(&e, ERR_USAGE,
-			    "disk: info FILE, commit FILE, or flatten FILE -o NEW (vmm disk --help)");
+		r = err_set(
+		    &e, ERR_USAGE,
+		    "disk: info FILE, commit FILE, or flatten FILE -o NEW (vmm disk --help)");
 	return r ? fail(&e) : STATUS_DONE;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/commands.h"
+#include "vmm/output.h"
 
 #include "arch/arch.h"
 
@@ -7,7 +8,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+int this_host(struct host *out, struct err *e)
+{
+	int kvm_fd, r = arch_kvm_open(&kvm_fd, e);
+
+	if (r)
+		return r;
+	r = arch_host(kvm_fd, out, e);
+	close(kvm_fd);
+	return r;
+}
 
 static void print_text(const struct host *h, const struct arch_speed *speed)
 {
@@ -31,21 +44,25 @@ static void print_text(const struct host *h, const struct arch_speed *speed)
 	putchar('\n');
 }
 
-/* "-" for standard output. */
 static int export_profile(const struct host *h, const char *path, struct err *e)
 {
 	json_t *j = state_file_json(&host_desc, h);
 	char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
-	FILE *out = strcmp(path, "-") ? fopen(path, "we") : stdout;
-	int r = !text  ? err_set(e, ERR_NOMEM, "out of memory")
-		: !out ? err_sys(e, ERR_IO, errno, "cannot create")
-		: fprintf(out, "%s\n", text) < 0 ? err_sys(e, ERR_IO, errno, "cannot write")
-						 : 0;
+	struct output out = OUTPUT_INIT;
+	int r = text ? output_open(path, &out, e) : err_set(e, ERR_NOMEM, "out of memory");
 
-	if (out && out != stdout && fclose(out) && !r)
-		r = err_sys(e, ERR_IO, errno, "cannot write");
-	if (r)
-		err_file(e, path);
+	if (!r)
+		r = io_write_all(out.fd, text, strlen(text), e);
+	if (!r)
+		r = io_write_all(out.fd, "\n", 1, e);
+	/* For other people and machines: as readable as any new file. */
+	mode_t mask = umask(0);
+	umask(mask);
+	if (!r && out.fd > 2 && fchmod(out.fd, 0666 & ~mask))
+		r = err_sys(e, ERR_IO, errno, "%s", path);
+	if (!r)
+		r = output_publish(path, &out, e);
+	output_close(&out);
 	free(text);
 	json_decref(j);
 	return r;
@@ -56,8 +73,9 @@ static int run(const struct command *self, int argc, char **argv)
 	bool json = false;
 	const char *export = NULL;
 	const struct option_spec spec[] = {
-		{0, "export", "FILE", OPT_TEXT, &export, "write the profile that checks elsewhere take"},
-		{0, "json", NULL, OPT_FLAG, &json, "print JSON"},
+	    {0, "export", "FILE", OPT_TEXT, &export,
+	     "write the profile that checks elsewhere take"},
+	    {0, "json", NULL, OPT_FLAG, &json, "print JSON"},
 	};
 	struct err e = ERR_INIT;
 	struct arch_speed speed;
@@ -93,5 +111,5 @@ static int run(const struct command *self, int argc, char **argv)
 	return status;
 }
 
-const struct command cmd_host = {
-	"host", "[--json | --export FILE]", "what this host can carry, and how fast its KVM is", run};
+const struct command cmd_host = {"host", "[--json | --export FILE]",
+				 "what this host can carry, and how fast its KVM is", run};

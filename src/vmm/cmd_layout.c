@@ -6,8 +6,6 @@
 #include "layout/print.h"
 #include "snapshot/snapshot.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,22 +54,12 @@ static void fill_params(const struct options *o, const struct layout_def *def,
 
 static int from_file(const char *path, struct layout *out, struct err *e)
 {
-	struct io_src src;
 	struct snap *snap = NULL;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int r = fd < 0 ? err_sys(e, ERR_NAME, errno,
-				 "neither a layout (vmm layout list) nor a snapshot")
-		       : io_src_fd(&src, fd, e);
+	int r = snap_open_file(path, &snap, e);
 
 	if (!r)
-		r = snap_open(&src, &snap, e);
-	if (r)
-		err_file(e, path);
-	else
 		*out = *snap_layout(snap);
 	snap_close(snap);
-	if (fd >= 0)
-		close(fd);
 	return r;
 }
 
@@ -81,6 +69,9 @@ static int obtain(const char *what, const struct options *o, struct layout *out,
 	const struct layout_def *def = layout_def_find(what);
 	struct layout_params p;
 
+	if (!def && access(what, F_OK))
+		return err_set(e, ERR_NAME,
+			       "%s is neither a layout (vmm layout list) nor a snapshot", what);
 	if (!def)
 		return from_file(what, out, e);
 	fill_params(o, def, &p);
@@ -142,20 +133,20 @@ static int run(const struct command *self, int argc, char **argv)
 {
 	struct options o = {.memory = 512 * MIB, .cpus = 1};
 	const struct option_spec spec[] = {
-		{0, "json", NULL, OPT_FLAG, &o.json, "print JSON"},
-		{0, "svg", NULL, OPT_FLAG, &o.svg, "draw the map"},
-		{0, "html", NULL, OPT_FLAG, &o.html, "a page with the picture and a table"},
-		{'m', "memory", "SIZE", OPT_SIZE, &o.memory, "RAM (512M)"},
-		{0, "cpus", "N", OPT_COUNT, &o.cpus, "virtual CPUs (1)"},
-		{0, "phys-bits", "N", OPT_COUNT, &o.phys_bits, "physical address bits (40)"},
-		{0, "kernel-size", "SIZE", OPT_SIZE, &o.kernel, "kernel's footprint"},
-		{0, "initrd-size", "SIZE", OPT_SIZE, &o.initrd, "initial RAM disk"},
-		{0, "firmware-size", "SIZE", OPT_SIZE, &o.firmware, "firmware (1M, of bios maps)"},
-		{0, "pvm-firmware-size", "SIZE", OPT_SIZE, &o.pvm_firmware,
-		 "firmware of a protected VM"},
-		{0, "swiotlb", "SIZE", OPT_SIZE, &o.swiotlb, "static swiotlb (aarch64)"},
-		{0, "gic", "N", OPT_COUNT, &o.gic, "2 or 3 (3, aarch64)"},
-		{0, "its", NULL, OPT_FLAG, &o.its, "a GICv3 has an ITS (aarch64)"},
+	    {0, "json", NULL, OPT_FLAG, &o.json, "print JSON"},
+	    {0, "svg", NULL, OPT_FLAG, &o.svg, "draw the map"},
+	    {0, "html", NULL, OPT_FLAG, &o.html, "a page with the picture and a table"},
+	    {'m', "memory", "SIZE", OPT_SIZE, &o.memory, "RAM (512M)"},
+	    {0, "cpus", "N", OPT_COUNT, &o.cpus, "virtual CPUs (1)"},
+	    {0, "phys-bits", "N", OPT_COUNT, &o.phys_bits, "physical address bits (40)"},
+	    {0, "kernel-size", "SIZE", OPT_SIZE, &o.kernel, "kernel's footprint"},
+	    {0, "initrd-size", "SIZE", OPT_SIZE, &o.initrd, "initial RAM disk"},
+	    {0, "firmware-size", "SIZE", OPT_SIZE, &o.firmware, "firmware (1M, of bios maps)"},
+	    {0, "pvm-firmware-size", "SIZE", OPT_SIZE, &o.pvm_firmware,
+	     "firmware of a protected VM"},
+	    {0, "swiotlb", "SIZE", OPT_SIZE, &o.swiotlb, "static swiotlb (aarch64)"},
+	    {0, "gic", "N", OPT_COUNT, &o.gic, "2 or 3 (3, aarch64)"},
+	    {0, "its", NULL, OPT_FLAG, &o.its, "a GICv3 has an ITS (aarch64)"},
 	};
 	struct err e = ERR_INIT;
 	const char *words[3];
@@ -177,6 +168,5 @@ static int run(const struct command *self, int argc, char **argv)
 	return fail(&e);
 }
 
-const struct command cmd_layout = {
-	"layout", "list | show ID|FILE | diff A B [options]",
-	"the memory maps that machines are built from", run};
+const struct command cmd_layout = {"layout", "list | show ID|FILE | diff A B [options]",
+				   "the memory maps that machines are built from", run};

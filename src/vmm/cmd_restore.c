@@ -26,26 +26,12 @@ struct options {
 /* Everything that is open, so that one function closes it. */
 struct setup {
 	struct loop *loop;
-	int kvm_fd, listen_fd, file_fd;
-	struct io_src src;
+	int kvm_fd, listen_fd;
 	struct snap *snap;
 	struct host *host;
 	struct findings *findings;
 	struct backends backends;
 };
-
-static int open_snapshot(const struct options *o, struct setup *s, struct err *e)
-{
-	s->file_fd = open(o->file, O_RDONLY | O_CLOEXEC);
-	int r = s->file_fd < 0 ? err_sys(e, ERR_IO, errno, "cannot open")
-			       : io_src_fd(&s->src, s->file_fd, e);
-
-	if (!r)
-		r = snap_open(&s->src, &s->snap, e);
-	if (r)
-		err_file(e, o->file);
-	return r;
-}
 
 /* Value of "ID=VALUE" among @list for @id, or NULL. */
 static const char *given(const struct option_list *list, const char *id)
@@ -139,7 +125,7 @@ static int open_consoles(const struct options *o, struct setup *s, struct err *e
 
 static int prepare(struct options *o, struct setup *s, struct err *e)
 {
-	int r = open_snapshot(o, s, e);
+	int r = snap_open_file(o->file, &s->snap, e);
 
 	if (!r && !o->name)
 		o->name = snap_identity(s->snap)->name;
@@ -172,15 +158,15 @@ static int build_vm(const struct options *o, struct setup *s, struct vm **out, s
 {
 	struct progress bar;
 	const struct restore_setup setup = {
-		.name = o->name,
-		.loop = s->loop,
-		.kvm_fd = s->kvm_fd,
-		.host = s->host,
-		.backend = s->backends.item,
-		.backend_n = s->backends.n,
-		.clock = strcmp(o->clock, "keep") ? RESTORE_ADVANCE : RESTORE_KEEP,
-		.threads = o->threads,
-		.progress = {progress_show, &bar, NULL},
+	    .name = o->name,
+	    .loop = s->loop,
+	    .kvm_fd = s->kvm_fd,
+	    .host = s->host,
+	    .backend = s->backends.item,
+	    .backend_n = s->backends.n,
+	    .clock = strcmp(o->clock, "keep") ? RESTORE_ADVANCE : RESTORE_KEEP,
+	    .threads = o->threads,
+	    .progress = {progress_show, &bar, NULL},
 	};
 
 	progress_init(&bar, "restoring");
@@ -203,7 +189,7 @@ static void close_all(struct setup *s)
 
 static int restore(struct options *o)
 {
-	struct setup s = {.kvm_fd = -1, .listen_fd = -1, .file_fd = -1};
+	struct setup s = {.kvm_fd = -1, .listen_fd = -1};
 	struct process p = {.detach = o->detach, .paused = o->paused};
 	struct vm *vm = NULL;
 	struct err e = ERR_INIT;
@@ -220,8 +206,6 @@ static int restore(struct options *o)
 	/* Tens of MiB of manifest and index at most, and the guest does not need them. */
 	snap_close(s.snap);
 	s.snap = NULL;
-	if (s.file_fd >= 0)
-		close(s.file_fd);
 	status = r ? fail(&e) : process_run(&p, vm, s.listen_fd);
 	vm_free(vm);
 	close_all(&s);
@@ -232,20 +216,20 @@ static int run(const struct command *self, int argc, char **argv)
 {
 	struct options o = {.clock = "advance"};
 	const struct option_spec spec[] = {
-		{'n', "name", "NAME", OPT_TEXT, &o.name, "another name than the saved one"},
-		{'d', "disk", "ID=FILE", OPT_LIST, &o.disk, "where a saved disk is now"},
-		{0, "overlays", "DIR", OPT_TEXT, &o.overlays,
-		 "where to put new overlays (beside the images)"},
-		{0, "net", "ID=TAP", OPT_LIST, &o.net, "TAP device of a network"},
-		{0, "console", "TARGET", OPT_TEXT, &o.console,
-		 "COM1: stdio, file:F, unix:F or none (stdio)"},
-		{0, "serial", "N=TARGET", OPT_LIST, &o.serial, "COM2 to COM4 likewise"},
-		{0, "virtio-console", "TARGET", OPT_TEXT, &o.virtio_console, "hvc0 likewise"},
-		{0, "clock", "HOW", OPT_TEXT, &o.clock,
-		 "advance: guest time has passed; keep: it stood still (advance)"},
-		{0, "threads", "N", OPT_COUNT, &o.threads, "threads that decompress, 1 to 16 (2)"},
-		{0, "detach", NULL, OPT_FLAG, &o.detach, "return once the guest runs"},
-		{0, "paused", NULL, OPT_FLAG, &o.paused, "wait for 'vmm resume'"},
+	    {'n', "name", "NAME", OPT_TEXT, &o.name, "another name than the saved one"},
+	    {'d', "disk", "ID=FILE", OPT_LIST, &o.disk, "where a saved disk is now"},
+	    {0, "overlays", "DIR", OPT_TEXT, &o.overlays,
+	     "where to put new overlays (beside the images)"},
+	    {0, "net", "ID=TAP", OPT_LIST, &o.net, "TAP device of a network"},
+	    {0, "console", "TARGET", OPT_TEXT, &o.console,
+	     "COM1: stdio, file:F, unix:F or none (stdio)"},
+	    {0, "serial", "N=TARGET", OPT_LIST, &o.serial, "COM2 to COM4 likewise"},
+	    {0, "virtio-console", "TARGET", OPT_TEXT, &o.virtio_console, "hvc0 likewise"},
+	    {0, "clock", "HOW", OPT_TEXT, &o.clock,
+	     "advance: guest time has passed; keep: it stood still (advance)"},
+	    {0, "threads", "N", OPT_COUNT, &o.threads, "threads that decompress, 1 to 16 (2)"},
+	    {0, "detach", NULL, OPT_FLAG, &o.detach, "return once the guest runs"},
+	    {0, "paused", NULL, OPT_FLAG, &o.paused, "wait for 'vmm resume'"},
 	};
 	struct err e = ERR_INIT;
 	int status = options_parse(self, spec, ARRAY_LEN(spec), argc, argv, 1, 1, &o.file);
@@ -261,5 +245,4 @@ static int run(const struct command *self, int argc, char **argv)
 	return e.code ? fail(&e) : restore(&o);
 }
 
-const struct command cmd_restore = {"restore", "FILE [options]",
-				    "go on from a snapshot", run};
+const struct command cmd_restore = {"restore", "FILE [options]", "go on from a snapshot", run};

@@ -47,10 +47,11 @@ static int check_speed(const struct options *o, struct setup *s, struct err *e)
 	int r = arch_host_speed(s->kvm_fd, &speed, e);
 	if (r || speed.native)
 		return r;
-	return err_set(e, ERR_INCOMPATIBLE,
-		       "this host's KVM emulates kernel code (%u million instructions a second): an "
-		       "operating system will not boot (--allow-emulated tries it all the same)",
-		       speed.kernel_mips);
+	return err_set(
+	    e, ERR_INCOMPATIBLE,
+	    "this host's KVM emulates kernel code (%u million instructions a second): an "
+	    "operating system will not boot (--allow-emulated tries it all the same)",
+	    speed.kernel_mips);
 }
 
 static int read_cpu(const struct options *o, struct setup *s, struct err *e)
@@ -66,13 +67,13 @@ static int read_cpu(const struct options *o, struct setup *s, struct err *e)
 }
 
 /* The address bits are the machine's: "host" is for one that never leaves hosts like this one. */
-static int set_phys_bits(const struct options *o, const struct setup *s, struct layout_params *p,
-			 struct err *e)
+static int set_phys_bits(const struct options *o, const struct setup *s,
+			 const struct layout_def *def, struct layout_params *p, struct err *e)
 {
-	uint64_t v;
+	uint64_t v, most = layout_def_phys_bits_max(def);
 
 	if (!strcmp(o->phys_bits, "host"))
-		v = s->host->phys_bits < ARCH_PHYS_BITS_MAX ? s->host->phys_bits : ARCH_PHYS_BITS_MAX;
+		v = s->host->phys_bits < most ? s->host->phys_bits : most;
 	else if (num_parse_size(o->phys_bits, &v) || v > UINT8_MAX)
 		return err_set(e, ERR_USAGE, "--phys-bits %s: a number, or host", o->phys_bits);
 	p->phys_bits = (uint8_t)v;
@@ -105,7 +106,7 @@ static int build_layout(const struct options *o, struct setup *s, struct err *e)
 			       s->host->arch);
 	layout_params_init(&p, o->memory);
 	p.vcpus = o->cpus;
-	int r = o->phys_bits ? set_phys_bits(o, s, &p, e) : 0;
+	int r = o->phys_bits ? set_phys_bits(o, s, def, &p, e) : 0;
 	if (!r)
 		r = arch_image_params(s->image.arch, def, &p, e);
 	if (!r)
@@ -166,8 +167,8 @@ static int parse_mac(const char *text, uint8_t mac[static 6], struct err *e)
 	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
 		   &end) != 6 ||
 	    b[0] & 1)
-		return err_set(e, ERR_USAGE, "mac=%s: six bytes like 02:00:00:00:00:01, the first even",
-			       text);
+		return err_set(e, ERR_USAGE,
+			       "mac=%s: six bytes like 02:00:00:00:00:01, the first even", text);
 	for (int i = 0; i < 6; i++)
 		mac[i] = (uint8_t)b[i];
 	return 0;
@@ -201,8 +202,8 @@ static int add_net(const char *vm, const char *text, uint32_t i, struct setup *s
 static int build_machine(const struct options *o, struct setup *s, struct err *e)
 {
 	struct machine_device md;
-	int r = machine_begin(s->layout, s->cpu ? s->cpu->name : "host", o->debug_exit, s->machine,
-				e);
+	int r =
+	    machine_begin(s->layout, s->cpu ? s->cpu->name : "host", o->debug_exit, s->machine, e);
 
 	for (uint32_t i = 0; !r && i < o->disk.n; i++)
 		r = add_disk(o->disk.text[i], i, s, e);
@@ -235,7 +236,7 @@ static int prepare(const struct options *o, struct setup *s, struct err *e)
 	if (!r)
 		r = read_cpu(o, s, e);
 	if (!r)
-		r = image_open(&o->image, &s->image, e);
+		r = image_open(&o->image, o->layout, &s->image, e);
 	if (!r)
 		r = check_speed(o, s, e);
 	if (!r)
@@ -251,15 +252,15 @@ static int prepare(const struct options *o, struct setup *s, struct err *e)
 static int build_vm(const struct options *o, struct setup *s, struct vm **out, struct err *e)
 {
 	const struct vm_setup setup = {
-		.name = o->name,
-		.loop = s->loop,
-		.kvm_fd = s->kvm_fd,
-		.host = s->host,
-		.layout = s->layout,
-		.machine = s->machine,
-		.cpu = s->cpu,
-		.backend = s->backends.item,
-		.backend_n = s->backends.n,
+	    .name = o->name,
+	    .loop = s->loop,
+	    .kvm_fd = s->kvm_fd,
+	    .host = s->host,
+	    .layout = s->layout,
+	    .machine = s->machine,
+	    .cpu = s->cpu,
+	    .backend = s->backends.item,
+	    .backend_n = s->backends.n,
 	};
 	int r = vm_new(&setup, out, e);
 
@@ -302,34 +303,33 @@ static int run_vm(const struct options *o)
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct options o = {
-		.memory = 512 * MIB,
-		.cpus = 1,
-		.cpu = "host",
+	    .memory = 512 * MIB,
+	    .cpus = 1,
+	    .cpu = "host",
 	};
 	const struct option_spec spec[] = {
-		{'n', "name", "NAME", OPT_TEXT, &o.name, "how other commands call it"},
-		{'k', "kernel", "FILE", OPT_TEXT, &o.image.kernel, "bzImage, ELF or multiboot kernel"},
-		{'i', "initrd", "FILE", OPT_TEXT, &o.image.initrd, "initial RAM disk"},
-		{'c', "cmdline", "TEXT", OPT_TEXT, &o.image.cmdline, "kernel command line"},
-		{0, "bios", "FILE", OPT_TEXT, &o.image.bios, "firmware instead of a kernel"},
-		{'m', "memory", "SIZE", OPT_SIZE, &o.memory, "RAM, in steps of 2M (512M)"},
-		{0, "cpus", "N", OPT_COUNT, &o.cpus, "virtual CPUs, 1 to 16 (1)"},
-		{0, "layout", "ID", OPT_TEXT, &o.layout, "memory map (x86_64/linux, x86_64/bios)"},
-		{0, "cpu", "POLICY", OPT_TEXT, &o.cpu,
-		 "features: host, x86_64-v2, x86_64-v3 or a FILE (host)"},
-		{0, "phys-bits", "N", OPT_TEXT, &o.phys_bits, "physical address bits, or host (40)"},
-		{'d', "disk", "DISK", OPT_LIST, &o.disk, "path=FILE[,id=ID][,ro]; repeatable"},
-		{0, "net", "NET", OPT_LIST, &o.net, "tap=NAME[,id=ID][,mac=MAC]; repeatable"},
-		{0, "console", "TARGET", OPT_TEXT, &o.console,
-		 "COM1: stdio, file:F, unix:F or none (stdio)"},
-		{0, "serial", "N=TARGET", OPT_LIST, &o.serial, "COM2 to COM4 likewise"},
-		{0, "virtio-console", "TARGET", OPT_TEXT, &o.virtio_console,
-		 "add /dev/hvc0, likewise"},
-		{0, "debug-exit", NULL, OPT_FLAG, &o.debug_exit, "offer the isa-debug-exit port"},
-		{0, "allow-emulated", NULL, OPT_FLAG, &o.allow_emulated,
-		 "even if KVM emulates kernel code"},
-		{0, "detach", NULL, OPT_FLAG, &o.detach, "return once the guest runs"},
-		{0, "paused", NULL, OPT_FLAG, &o.paused, "wait for 'vmm resume' to start"},
+	    {'n', "name", "NAME", OPT_TEXT, &o.name, "how other commands call it"},
+	    {'k', "kernel", "FILE", OPT_TEXT, &o.image.kernel, "bzImage, ELF or multiboot kernel"},
+	    {'i', "initrd", "FILE", OPT_TEXT, &o.image.initrd, "initial RAM disk"},
+	    {'c', "cmdline", "TEXT", OPT_TEXT, &o.image.cmdline, "kernel command line"},
+	    {0, "bios", "FILE", OPT_TEXT, &o.image.bios, "firmware instead of a kernel"},
+	    {'m', "memory", "SIZE", OPT_SIZE, &o.memory, "RAM, in steps of 2M (512M)"},
+	    {0, "cpus", "N", OPT_COUNT, &o.cpus, "virtual CPUs, 1 to 16 (1)"},
+	    {0, "layout", "ID", OPT_TEXT, &o.layout, "memory map (x86_64/linux, x86_64/bios)"},
+	    {0, "cpu", "POLICY", OPT_TEXT, &o.cpu,
+	     "features: host, x86_64-v2, x86_64-v3 or a FILE (host)"},
+	    {0, "phys-bits", "N", OPT_TEXT, &o.phys_bits, "physical address bits, or host (40)"},
+	    {'d', "disk", "DISK", OPT_LIST, &o.disk, "path=FILE[,id=ID][,ro]; repeatable"},
+	    {0, "net", "NET", OPT_LIST, &o.net, "tap=NAME[,id=ID][,mac=MAC]; repeatable"},
+	    {0, "console", "TARGET", OPT_TEXT, &o.console,
+	     "COM1: stdio, file:F, unix:F or none (stdio)"},
+	    {0, "serial", "N=TARGET", OPT_LIST, &o.serial, "COM2 to COM4 likewise"},
+	    {0, "virtio-console", "TARGET", OPT_TEXT, &o.virtio_console, "add /dev/hvc0, likewise"},
+	    {0, "debug-exit", NULL, OPT_FLAG, &o.debug_exit, "offer the isa-debug-exit port"},
+	    {0, "allow-emulated", NULL, OPT_FLAG, &o.allow_emulated,
+	     "even if KVM emulates kernel code"},
+	    {0, "detach", NULL, OPT_FLAG, &o.detach, "return once the guest runs"},
+	    {0, "paused", NULL, OPT_FLAG, &o.paused, "wait for 'vmm resume' to start"},
 	};
 	struct err e = ERR_INIT;
 	int status = options_parse(self, spec, ARRAY_LEN(spec), argc, argv, 0, 0, NULL);

@@ -2,11 +2,9 @@
 #include "vmm/client.h"
 #include "vmm/commands.h"
 #include "vmm/disks.h"
+#include "vmm/output.h"
 #include "vmm/progress.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,63 +16,6 @@ struct options {
 	bool stop, json;
 };
 
-/* The file grows under a name of its own, so that @output is whole or absent, or what it was. */
-struct target {
-	int fd, dir_fd;
-	char temporary[DISK_PATH_MAX];
-};
-
-static int open_target(const char *output, struct target *t, struct err *e)
-{
-	char dir[DISK_PATH_MAX], base[DISK_PATH_MAX];
-
-	if (!strcmp(output, "-")) {
-		if (isatty(1))
-			return err_set(e, ERR_USAGE, "a snapshot is not written to a terminal");
-		t->fd = 1;
-		return 0;
-	}
-	if (strlen(output) >= sizeof dir - 32)
-		return err_set(e, ERR_USAGE, "%s: name too long", output);
-	strcpy(dir, output);
-	strcpy(base, output);
-	const char *d = dirname(dir), *b = basename(base);
-	int n = snprintf(t->temporary, sizeof t->temporary, "%s/.%s.partial-XXXXXX", d, b);
-	if (n < 0 || (size_t)n >= sizeof t->temporary)
-		return err_set(e, ERR_USAGE, "%s: name too long", output);
-	t->dir_fd = open(d, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	t->fd = t->dir_fd < 0 ? -1 : mkostemp(t->temporary, O_CLOEXEC);
-	if (t->fd < 0) {
-		t->temporary[0] = '\0';
-		return err_sys(e, ERR_IO, errno, "cannot write to %s", d);
-	}
-	return 0;
-}
-
-static int publish(const char *output, struct target *t, struct err *e)
-{
-	if (!t->temporary[0])
-		return 0;
-	if (fsync(t->fd))
-		return err_sys(e, ERR_IO, errno, "%s: cannot sync", output);
-	if (rename(t->temporary, output))
-		return err_sys(e, ERR_IO, errno, "cannot rename to %s", output);
-	t->temporary[0] = '\0';
-	if (fsync(t->dir_fd))
-		return err_sys(e, ERR_IO, errno, "%s: cannot sync its folder", output);
-	return 0;
-}
-
-static void close_target(struct target *t)
-{
-	if (t->temporary[0])
-		unlink(t->temporary);
-	if (t->fd > 2)
-		close(t->fd);
-	if (t->dir_fd >= 0)
-		close(t->dir_fd);
-}
-
 static void on_event(void *arg, const char *name, const json_t *params)
 {
 	if (!strcmp(name, "progress"))
@@ -82,7 +23,7 @@ static void on_event(void *arg, const char *name, const json_t *params)
 			      (uint64_t)json_integer_value(json_object_get(params, "total")));
 }
 
-static int call(struct client *c, const struct options *o, const struct target *t,
+static int call(struct client *c, const struct options *o, const struct output *t,
 		const struct disks_overlays *overlays, json_t **result, struct err *e)
 {
 	int fds[RPC_FDS_MAX];
@@ -106,7 +47,7 @@ static int call(struct client *c, const struct options *o, const struct target *
 			   fds, n, result, e);
 }
 
-static int take(struct client *c, const struct options *o, struct target *t, json_t **result,
+static int take(struct client *c, const struct options *o, struct output *t, json_t **result,
 		struct err *e)
 {
 	struct disks_overlays *overlays = calloc(1, sizeof *overlays);
@@ -139,8 +80,8 @@ static void end_or_resume(struct client *c, bool safe)
 {
 	json_t *ignored = NULL;
 
-	if (!client_call(c, safe ? "stop" : "resume",
-			 safe ? json_pack("{s:b}", "force", 1) : NULL, NULL, 0, &ignored, NULL))
+	if (!client_call(c, safe ? "stop" : "resume", safe ? json_pack("{s:b}", "force", 1) : NULL,
+			 NULL, 0, &ignored, NULL))
 		json_decref(ignored);
 }
 
@@ -159,14 +100,14 @@ static int run(const struct command *self, int argc, char **argv)
 {
 	struct options o = {0};
 	const struct option_spec spec[] = {
-		{'o', "output", "FILE", OPT_TEXT, &o.output, "where to write; - is standard output"},
-		{0, "level", "N", OPT_COUNT, &o.level, "zstd level, 1 to 19 (1)"},
-		{0, "threads", "N", OPT_COUNT, &o.threads, "threads that compress, 1 to 16 (2)"},
-		{0, "disks", "none", OPT_TEXT, &o.disks, "leave the disks out of it"},
-		{0, "stop", NULL, OPT_FLAG, &o.stop, "end the VM once the file is safe"},
-		{0, "json", NULL, OPT_FLAG, &o.json, "print JSON"},
+	    {'o', "output", "FILE", OPT_TEXT, &o.output, "where to write; - is standard output"},
+	    {0, "level", "N", OPT_COUNT, &o.level, "zstd level, 1 to 19 (1)"},
+	    {0, "threads", "N", OPT_COUNT, &o.threads, "threads that compress, 1 to 16 (2)"},
+	    {0, "disks", "none", OPT_TEXT, &o.disks, "leave the disks out of it"},
+	    {0, "stop", NULL, OPT_FLAG, &o.stop, "end the VM once the file is safe"},
+	    {0, "json", NULL, OPT_FLAG, &o.json, "print JSON"},
 	};
-	struct target t = {.fd = -1, .dir_fd = -1};
+	struct output t = OUTPUT_INIT;
 	struct client c;
 	struct err e = ERR_INIT;
 	json_t *result = NULL;
@@ -180,16 +121,18 @@ static int run(const struct command *self, int argc, char **argv)
 				 : "snapshot: -o FILE is needed (vmm snapshot --help)");
 		return fail(&e);
 	}
-	int r = client_open(&c, o.name, &e);
+	int r = !strcmp(o.output, "-") && isatty(1)
+		    ? err_set(&e, ERR_USAGE, "a snapshot is not written to a terminal")
+		    : client_open(&c, o.name, &e);
 	if (!r) {
-		r = open_target(o.output, &t, &e);
+		r = output_open(o.output, &t, &e);
 		if (!r)
 			r = take(&c, &o, &t, &result, &e);
 		if (!r)
-			r = publish(o.output, &t, &e);
+			r = output_publish(o.output, &t, &e);
 		if (result && o.stop)
 			end_or_resume(&c, !r);
-		close_target(&t);
+		output_close(&t);
 		client_close(&c);
 	}
 	if (r)

@@ -14,6 +14,11 @@ extern const struct command cmd_run, cmd_snapshot, cmd_restore, cmd_check, cmd_p
 struct findings;
 int print_findings(const struct findings *f, bool json);
 
+/** this_host() - what the host that this runs on can carry. */
+struct host;
+struct err;
+int this_host(struct host *out, struct err *e) MUST_CHECK;
+
 /** print_json() - indented, with a newline; @j: taken over. Returns STATUS_DONE, or STATUS_FAILED. */
 int print_json(json_t *j);
 

@@ -165,9 +165,10 @@ static int open_over(struct backends *b, const struct machine_device *md, struct
 static int open_unsaved(const struct machine_device *md, const char *path, struct disk_chain *chain,
 			struct findings *out, struct err *e)
 {
+	uint64_t bytes = md->blocks <= UINT64_MAX / 512 ? md->blocks * 512 : UINT64_MAX;
 	int r = disk_chain_open(path, !md->read_only, chain, e);
 
-	return r ? r : disk_verify_bytes(md->id, md->blocks * 512, chain, out, e);
+	return r ? r : disk_verify_bytes(md->id, bytes, chain, out, e);
 }
 
 int disks_reopen(struct backends *b, const struct snap_manifest *m,

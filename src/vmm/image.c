@@ -3,20 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 
 const char *image_layout(const struct image_files *f)
 {
 	return f->bios ? "x86_64/bios" : "x86_64/linux";
-}
-
-static bool takes_firmware(const struct layout_def *def)
-{
-	struct layout_params p;
-
-	state_defaults(&layout_params_desc, &p);
-	p.firmware_bytes = 1;
-	layout_params_fit(def, &p);
-	return p.firmware_bytes;
 }
 
 int image_check(const struct image_files *f, const char *layout, struct err *e)
@@ -31,7 +22,7 @@ int image_check(const struct image_files *f, const char *layout, struct err *e)
 			       : f->initrd ? "initrd"
 					   : "cmdline");
 	/* One that is unknown is told of where it is looked for. */
-	if (def && takes_firmware(def) != !!f->bios)
+	if (def && !layout_def_firmware_max(def) != !f->bios)
 		return err_set(e, ERR_USAGE, "run: --layout %s is for machines with --%s", layout,
 			       f->bios ? "kernel" : "bios");
 	return 0;
@@ -47,7 +38,19 @@ static int open_file(const char *path, struct io_src *src, struct err *e)
 	return r;
 }
 
-int image_open(const struct image_files *f, struct image *out, struct err *e)
+/* Said before the map is built, as it is the file's fault. */
+static int check_size(const struct image_files *f, const char *layout, const struct io_src *file,
+		      struct err *e)
+{
+	const struct layout_def *def = layout_def_find(layout);
+
+	if (!f->bios || !def || file->size <= layout_def_firmware_max(def))
+		return 0;
+	return err_set(e, ERR_LIMIT, "firmware of 0x%" PRIx64 " bytes, at most %" PRIu64 " MiB fit",
+		       file->size, layout_def_firmware_max(def) / MIB);
+}
+
+int image_open(const struct image_files *f, const char *layout, struct image *out, struct err *e)
 {
 	const char *path = f->bios ? f->bios : f->kernel;
 	int r = open_file(path, &out->file, e);
@@ -56,9 +59,11 @@ int image_open(const struct image_files *f, struct image *out, struct err *e)
 		r = open_file(f->initrd, &out->initrd, e);
 	if (r)
 		return r;
-	r = f->bios ? arch_firmware_open(&out->file, &out->arch, e)
-		    : arch_kernel_open(&out->file, f->initrd ? &out->initrd : NULL,
-				       f->cmdline ? f->cmdline : "", &out->arch, e);
+	r = check_size(f, layout, &out->file, e);
+	if (!r)
+		r = f->bios ? arch_firmware_open(&out->file, &out->arch, e)
+			    : arch_kernel_open(&out->file, f->initrd ? &out->initrd : NULL,
+					       f->cmdline ? f->cmdline : "", &out->arch, e);
 	if (r)
 		err_file(e, path);
 	return r;

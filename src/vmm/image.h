@@ -27,7 +27,8 @@ int image_check(const struct image_files *f, const char *layout, struct err *e) 
 
 /** image_open() - @f was checked. The files stay open until the process ends, the rest until
  * image_close(). */
-int image_open(const struct image_files *f, struct image *out, struct err *e) MUST_CHECK;
+int image_open(const struct image_files *f, const char *layout, struct image *out,
+	       struct err *e) MUST_CHECK;
 void image_close(struct image *image);
 
 #endif

@@ -39,8 +39,15 @@ static void layouts_that_cannot_boot_an_image_refuse_it(void **unused)
 	arch_image_free(image);
 	file.size = 15;
 	assert_int_equal(arch_firmware_open(&file, &image, &e), -ERR_LIMIT);
+	/* Nothing is read of it before the map, which has room for so much, is built. */
 	file.size = 16 * MIB + 1;
-	assert_int_equal(arch_firmware_open(&file, &image, &e), -ERR_LIMIT);
+	assert_int_equal(arch_firmware_open(&file, &image, &e), 0);
+	layout_params_init(&p, 64 * MIB);
+	assert_int_equal(arch_image_params(image, layout_def_find("x86_64/bios"), &p, &e), 0);
+	static struct layout l;
+	assert_int_equal(layout_build(layout_def_find("x86_64/bios"), &p, &l, &e), -ERR_RANGE);
+	assert_non_null(strstr(e.msg, "16 MiB"));
+	arch_image_free(image);
 }
 
 static void firmware_ends_at_4_gib_and_at_1_mib(void **unused)

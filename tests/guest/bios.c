@@ -8,6 +8,8 @@
  * Says on COM1 what it is doing, and at the end PASSED or FAILED; then writes to the debug-exit port
  * and powers off. Nothing waits for an interrupt.
  */
+#include "port.h"
+
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
@@ -81,37 +83,6 @@ static struct virtio_blk_outhdr header;
 static volatile uint8_t status;
 
 /* --- the machine --------------------------------------------------------------------------- */
-
-static void out8(uint16_t port, uint8_t v)
-{
-	asm volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static void out16(uint16_t port, uint16_t v)
-{
-	asm volatile("outw %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static void out32(uint16_t port, uint32_t v)
-{
-	asm volatile("outl %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static uint8_t in8(uint16_t port)
-{
-	uint8_t v;
-
-	asm volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-
-static uint32_t in32(uint16_t port)
-{
-	uint32_t v;
-
-	asm volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
 
 static void say(const char *s)
 {

@@ -5,6 +5,8 @@
  * the I/O APIC, at the pins that the table gives for them. Says so on COM1 and ends by the
  * debug-exit port. What does not come is waited for in vain.
  */
+#include "port.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -65,24 +67,6 @@ static struct {
 	} ring[1];
 } used __attribute__((aligned(4)));
 static uint8_t random[RNG_BYTES];
-
-static void out8(uint16_t port, uint8_t v)
-{
-	asm volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static void out32(uint16_t port, uint32_t v)
-{
-	asm volatile("outl %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static uint32_t in32(uint16_t port)
-{
-	uint32_t v;
-
-	asm volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
 
 static void say(const char *s)
 {

@@ -3,6 +3,8 @@
  * A multiboot kernel that says on COM1 what it was told, and ends by the debug-exit port: with
  * EXIT_GOOD if the state of the machine is what the specification promises.
  */
+#include "port.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,11 +33,6 @@ struct range {
 void multiboot(uint32_t magic, const struct info *info) __attribute__((noreturn));
 
 static uint8_t zeros[5000];
-
-static void out8(uint16_t port, uint8_t v)
-{
-	asm volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
 
 static void say(const char *s)
 {

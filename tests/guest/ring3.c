@@ -19,6 +19,7 @@
  *
  * At the end it says "DONE cpu=... iters=... checksum=0x..." for each CPU and powers off by ACPI.
  */
+#include "port.h"
 #include "work.h"
 
 #include <asm/bootparam.h>
@@ -88,21 +89,6 @@ static struct {
     .gap = 300000,
     .com = 0x3f8,
 };
-
-static void out8(uint16_t port, uint8_t v)
-{
-	asm volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static void out16(uint16_t port, uint16_t v)
-{
-	asm volatile("outw %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static void out32(uint16_t port, uint32_t v)
-{
-	asm volatile("outl %0, %1" : : "a"(v), "Nd"(port));
-}
 
 static uint64_t tsc(void)
 {

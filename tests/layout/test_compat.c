@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Each rule: a machine and a host that fit, one thing changed, and the one finding it makes. */
+#include "hosts.h"
 #include "layout/compat.h"
-#include "layout/x86_cpu.h"
 
 #include <setjmp.h>
 #include <stdlib.h>
@@ -14,55 +14,6 @@ static struct host saved_host, host;
 static struct x86_vcpu vcpu;
 static struct findings f;
 static bool seen[RULE_COUNT];
-
-static void put_cpuid(struct x86_cpuid *list, uint32_t *n, uint32_t function, uint32_t index,
-		      uint32_t eax, uint32_t ebx, uint32_t ecx, uint32_t edx)
-{
-	list[(*n)++] = (struct x86_cpuid){
-	    .function = function, .index = index, .eax = eax, .ebx = ebx, .ecx = ecx, .edx = edx};
-}
-
-static void fill_cpuid(struct x86_cpuid *list, uint32_t *n)
-{
-	*n = 0;
-	put_cpuid(list, n, 0, 0, 0x1f, 0x756e6547, 0x6c65746e, 0x49656e69); /* GenuineIntel */
-	put_cpuid(list, n, 1, 0, 0x906ea, 0, 0x7ffafbff, 0xbfebfbff);
-	put_cpuid(list, n, 7, 0, 0, 0x29c67af, 0, 0);
-	put_cpuid(list, n, 0xd, 0, 0x207, 0xa88, 0xa88, 0);
-	put_cpuid(list, n, 0xd, 2, 256, 576, 0, 0);
-	put_cpuid(list, n, 0xd, 9, 8, 2688, 0, 0);
-	put_cpuid(list, n, 0x80000001, 0, 0, 0, 0x21, 0x2c100800);
-	put_cpuid(list, n, 0x40000001, 0, 0x100000b, 0, 0, 0);
-}
-
-static void add_cap(struct host *h, const char *name)
-{
-	strcpy(h->cap[h->cap_n].name, name);
-	h->cap[h->cap_n++].value = 1;
-}
-
-static void fill_host(struct host *h)
-{
-	const char *name;
-
-	state_defaults(&host_desc, h);
-	strcpy(h->arch, "x86_64");
-	h->page_bytes = 4096;
-	h->phys_bits = 46;
-	h->memslots = 509;
-	h->vcpus = 1024;
-	h->tsc_khz = 3000000;
-	h->userfaultfd = true;
-	for (size_t i = 0; (name = compat_needed_cap("x86_64", i)); i++)
-		add_cap(h, name);
-	add_cap(h, "DIRTY_LOG_RING");
-	add_cap(h, "SREGS2");
-	add_cap(h, "EXCEPTION_PAYLOAD");
-	add_cap(h, "X86_TRIPLE_FAULT_EVENT");
-	fill_cpuid(h->cpuid, &h->cpuid_n);
-	h->msr[h->msr_n++].index = 0x174;
-	h->msr[h->msr_n++].index = 0xda0;
-}
 
 static void add_function(const char *id, const char *type, uint16_t slot, uint16_t queues,
 			 uint64_t features)
@@ -102,10 +53,10 @@ static int setup(void **state)
 	strcpy(d->region, "SERIAL_ADDR[0]");
 	add_function("rng", "virtio-rng", 1, 1, 0x130000000);
 	add_function("hvc", "virtio-console", 2, 2, 0x130000000);
-	fill_host(&saved_host);
-	fill_host(&host);
+	hosts_fill(&saved_host);
+	hosts_fill(&host);
 	state_defaults(&x86_vcpu_desc, &vcpu);
-	fill_cpuid(vcpu.cpuid, &vcpu.cpuid_n);
+	hosts_fill_cpuid(vcpu.cpuid, &vcpu.cpuid_n);
 	vcpu.tsc_khz = 3000000;
 	vcpu.msr[vcpu.msr_n++] = (struct x86_msr){0x174, 0x10};
 	vcpu.msr[vcpu.msr_n++] = (struct x86_msr){0x345, 0};
@@ -156,7 +107,7 @@ static void what_fits_is_identical(void **state)
 	host.cpuid[1].ecx |= 1u << 31;
 	host.cpuid[2].ebx = UINT32_MAX;
 	host.cpuid[2].edx = 0x20;
-	add_cap(&host, "SOMETHING_NEW");
+	hosts_add_cap(&host, "SOMETHING_NEW");
 	host.msr[host.msr_n++].index = 0xc0000104;
 	expect("");
 }
@@ -279,8 +230,8 @@ static void interrupt_controllers(void **state)
 	values(1, "ITS", "absent");
 	seen[RULE_H009] = true;
 	memset(&f, 0, sizeof f);
-	add_cap(&host, "GICV3");
-	add_cap(&host, "ITS");
+	hosts_add_cap(&host, "GICV3");
+	hosts_add_cap(&host, "ITS");
 	assert_true(compat_host(&l, &saved_host, &host, &f));
 	assert_int_equal(f.n, 0);
 	setup(NULL);
@@ -427,81 +378,6 @@ static void the_platform_window_moved_what_lies_above(void **state)
 	values(4, "0x180800000", "0x1c0000000");
 }
 
-/* --- policies ----------------------------------------------------------------------------------
- */
-
-static void policies(void **state)
-{
-	struct cpu_policy p;
-	struct err e = ERR_INIT;
-	struct host narrow = host;
-
-	assert_false(cpu_policy_find("x86_64-v9", &p));
-	assert_true(cpu_policy_find("x86_64-v3", &p));
-	memset(&f, 0, sizeof f);
-	cpu_policy_check(&p, &host, &f);
-	assert_int_equal(f.n, 0);
-	narrow.cpuid[2].ebx &= ~(1u << 5);
-	narrow.phys_bits = 39;
-	cpu_policy_check(&p, &narrow, &f);
-	assert_int_equal(f.n, 1);
-	assert_string_equal(f.item[0].rule->id, "C002");
-	assert_string_equal(f.item[0].saved, "avx2");
-
-	/* A guest under the baseline of both runs on both; one without does not. */
-	const struct host *const both[] = {&host, &narrow};
-	assert_int_equal(cpu_policy_baseline(both, 2, "fleet", &p, &e), 0);
-	assert_string_equal(p.vendor, "GenuineIntel");
-	assert_int_equal(p.phys_bits, 39);
-	memset(&f, 0, sizeof f);
-	cpu_policy_check(&p, &host, &f);
-	cpu_policy_check(&p, &narrow, &f);
-	assert_int_equal(f.n, 0);
-	cpu_policy_apply(&p, vcpu.cpuid, vcpu.cpuid_n);
-	compat_x86_vcpu(&vcpu, &narrow, &f);
-	compat_x86_vcpu(&vcpu, &host, &f);
-	assert_int_equal(f.n, 0);
-	fill_cpuid(vcpu.cpuid, &vcpu.cpuid_n);
-	compat_x86_vcpu(&vcpu, &narrow, &f);
-	assert_int_equal(f.n, 1);
-
-	/* It is the widest: what it lacks, one of them lacks. */
-	for (size_t i = 0; i < x86_features_n; i++) {
-		const struct x86_feature_reg *r = &x86_features[i];
-		uint32_t a = x86_cpuid_reg(host.cpuid, host.cpuid_n, r->function, r->index, r->reg);
-		uint32_t b =
-		    x86_cpuid_reg(narrow.cpuid, narrow.cpuid_n, r->function, r->index, r->reg);
-		uint32_t got = x86_cpuid_reg(p.cpuid, p.cpuid_n, r->function, r->index, r->reg);
-		uint32_t hidden = r->function == 1 && r->reg == ECX   ? 1u << 5
-				  : r->function == 7 && r->reg == EBX ? 1u << 2
-								      : 0;
-		assert_int_equal(got & ~r->ignore, a & b & ~r->ignore & ~hidden);
-	}
-
-	narrow.cpuid[0].ebx = 0x68747541;
-	assert_int_equal(cpu_policy_baseline(both, 2, "fleet", &p, &e), -ERR_INCOMPATIBLE);
-	assert_int_equal(cpu_policy_baseline(both, 0, "fleet", &p, &e), -ERR_USAGE);
-	strcpy(narrow.arch, "aarch64");
-	assert_int_equal(cpu_policy_baseline(both, 2, "fleet", &p, &e), -ERR_INCOMPATIBLE);
-	memset(&f, 0, sizeof f);
-	assert_true(cpu_policy_find("x86_64-v2", &p));
-	cpu_policy_check(&p, &narrow, &f);
-	assert_string_equal(f.item[0].rule->id, "H001");
-	setup(NULL);
-}
-
-static void names_are_cut_and_counted(void **state)
-{
-	char buf[80];
-
-	assert_string_equal(x86_cpu_names(&x86_features[0], 0, buf, sizeof buf), "");
-	assert_string_equal(x86_cpu_names(&x86_features[0], 1u << 12 | 1, buf, sizeof buf),
-			    "sse3, fma");
-	x86_cpu_names(&x86_features[0], UINT32_MAX, buf, sizeof buf);
-	assert_non_null(strstr(buf, " more"));
-	assert_true(strlen(buf) < sizeof buf - 1);
-}
-
 static void every_rule_was_seen(void **state)
 {
 	/* These need a snapshot, images or a TAP device. */
@@ -528,8 +404,6 @@ int main(void)
 	    cmocka_unit_test_setup(vector_registers, setup),
 	    cmocka_unit_test_setup(two_maps, setup),
 	    cmocka_unit_test_setup(the_platform_window_moved_what_lies_above, setup),
-	    cmocka_unit_test_setup(policies, setup),
-	    cmocka_unit_test_setup(names_are_cut_and_counted, setup),
 	    cmocka_unit_test(every_rule_was_seen),
 	};
 

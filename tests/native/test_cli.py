@@ -6,6 +6,8 @@ usage: test_cli.py BUILD
 """
 
 import json
+import os
+import stat
 import subprocess
 
 from lib import RING3, SNAPINSPECT, VMM, WORK, Case, main
@@ -96,6 +98,11 @@ class Json(Case):
         self.vmm("run", "--name", "a", "--kernel", RING3, "--cpu", "nobody", status=2)
         host, fleet = self.path("host.json"), self.path("fleet.json")
         self.vmm("host", "--export", host)
+        os.mkdir(self.path("folder"))
+        for target in (self.path("folder"), self.path("none/host.json"), "/dev/null"):
+            self.vmm("host", "--export", target, status=1)
+        self.assertTrue(stat.S_ISCHR(os.stat("/dev/null").st_mode))
+        self.assertEqual(self.vmm("host", "--export", "-")[:1], b"{")
         self.vmm("cpu", "baseline", fleet, status=1)
         with open(fleet, "wb") as file:
             file.write(self.vmm("cpu", "baseline", "--name", "fleet", host, host))

@@ -75,6 +75,7 @@ static void what_is_wrong_is_refused(void **state)
 	    {"name", "\"\"", 0},
 	    {"name", "\"sevenxx\"", -ERR_LIMIT},
 	    {"name", "\"a\\nb\"", -ERR_ENCODING},
+	    {"name", "\"a\\u009b\"", -ERR_ENCODING}, /* CSI: moves a terminal's cursor as well */
 	    {"name", "5", -ERR_TYPE},
 	    {"inner", "{\"port\": 1, \"open\": false}", 0},
 	    {"inner", "{\"port\": 1}", -ERR_MISSING},

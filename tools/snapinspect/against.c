@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "inspect.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 /* What the other definition has no row for is not asked of it, and shows as a difference. */
 static int build(const struct inspect_args *a, const struct layout_def *def, struct layout *out,
 		 struct err *e)
@@ -19,18 +15,11 @@ static int build(const struct inspect_args *a, const struct layout_def *def, str
 static int load_file(const char *path, struct layout *out, struct err *e)
 {
 	struct snap *other = NULL;
-	struct io_src src;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int r = fd < 0 ? err_sys(e, ERR_IO, errno, "neither a layout nor a snapshot")
-		       : io_src_fd(&src, fd, e);
+	int r = snap_open_file(path, &other, e);
 
-	if (!r)
-		r = snap_open(&src, &other, e);
 	if (!r)
 		*out = *snap_layout(other);
 	snap_close(other);
-	if (fd >= 0)
-		close(fd);
 	return r;
 }
 

@@ -2,11 +2,9 @@
 #include "inspect.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Which options go with a command. */
 enum { O_JSON = 1, O_SCHEMA = 2, O_DRAW = 4, O_AGAINST = 8, O_HOST = 16 };
@@ -69,18 +67,14 @@ static int exit_status(int r)
 
 static int run_on_file(const struct command *c, struct inspect_args *a, struct err *e)
 {
-	struct io_src src;
-	int fd = open(a->argv[0], O_RDONLY | O_CLOEXEC);
+	int r = snap_open_file(a->argv[0], &a->snap, e);
 
-	if (fd < 0)
-		return err_sys(e, ERR_IO, errno, "cannot open");
-	int r = io_src_fd(&src, fd, e);
-	if (!r)
-		r = snap_open(&src, &a->snap, e);
 	if (!r)
 		r = c->run(a, e);
+	/* One about another file has that name already. */
+	if (r)
+		err_file(e, a->argv[0]);
 	snap_close(a->snap);
-	close(fd);
 	return r;
 }
 
@@ -103,10 +97,7 @@ static int run(const struct command *c, struct inspect_args *a)
 	if (!r)
 		return *a->status;
 	err_text(&e, text, sizeof text);
-	if (c->file)
-		fprintf(stderr, "snapinspect: %s: %s\n", a->argv[0], text);
-	else
-		fprintf(stderr, "snapinspect: %s\n", text);
+	fprintf(stderr, "snapinspect: %s\n", text);
 	return exit_status(r);
 }
 

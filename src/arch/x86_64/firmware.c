@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define RESET_VECTOR_BYTES 16	      /* from there to 4 GiB (Intel SDM 3, 10.1.4) */
-#define FIRMWARE_MAX	   (16 * MIB) /* what fits between KVM's own pages and 4 GiB */
 
 int firmware_check(const struct io_src *file, struct err *e)
 {
@@ -13,9 +12,6 @@ int firmware_check(const struct io_src *file, struct err *e)
 		return err_set(e, ERR_LIMIT,
 			       "firmware of %" PRIu64 " bytes: its last %d are the reset vector",
 			       file->size, RESET_VECTOR_BYTES);
-	if (file->size > FIRMWARE_MAX)
-		return err_set(e, ERR_LIMIT, "firmware of 0x%" PRIx64 " bytes, at most 16 MiB fit",
-			       file->size);
 	return 0;
 }
 
