@@ -237,7 +237,7 @@ int state_read_file(const struct state_desc *d, const char *path, void *st, stru
 	    r ? NULL : json_loadb((const char *)b.data, b.len, JSON_REJECT_DUPLICATES, &why);
 
 	if (!r && !j)
-		r = err_set(e, ERR_ENCODING, "line %d: %s", why.line, why.text);
+		r = err_set(e, ERR_ENCODING, "line %d, column %d: no JSON", why.line, why.column);
 	if (!r)
 		r = check_head(d, j, e);
 	if (!r)
