@@ -68,6 +68,12 @@ _vmm_option_value() {
         compopt -o nospace 2>/dev/null
         _vmm_words "stdio none file: unix:" "$cur"
         ;;
+    KEY)
+        compopt -o nospace 2>/dev/null
+        _vmm_words "key= key-fd= passphrase-file= passphrase-fd= passphrase" "$cur"
+        ;;
+    ACTION) _vmm_words "reset stop" "$cur" ;;
+    ENCODING) _vmm_words "zstd raw" "$cur" ;;
     HOW) _vmm_words "advance keep" "$cur" ;;
     none) _vmm_words "none" "$cur" ;;
     ID) _vmm_words "$("$vmm" layout list 2>/dev/null | cut -d' ' -f1)" "$cur" ;;
@@ -107,8 +113,8 @@ _vmm() {
         return
     fi
     case $command:$(_vmm_count "$vmm" "$command") in
-    snapshot:0 | pause:0 | resume:0 | stop:0 | status:0) _vmm_words "$(_vmm_names)" "$cur" ;;
-    check:0 | restore:0) _vmm_files "$cur" .vmsnap ;;
+    snapshot:0 | pause:0 | resume:0 | stop:0 | status:0 | balloon:0) _vmm_words "$(_vmm_names)" "$cur" ;;
+    check:0 | merge:0 | restore:0) _vmm_files "$cur" .vmsnap ;;
     disk:0) _vmm_words "info commit flatten" "$cur" ;;
     disk:1) _vmm_files "$cur" ;;
     layout:0) _vmm_words "list show diff" "$cur" ;;
@@ -124,8 +130,10 @@ _snapinspect() {
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ $word == -* ]] || { command=$word && break; }
     done
-    if [[ $cur == -* ]]; then
-        _vmm_words "$("$program" --help 2>/dev/null | grep -o -e '--[a-z][a-z]*')" "$cur"
+    if [[ ${COMP_WORDS[COMP_CWORD - 1]} == --key ]]; then
+        _vmm_option_value "$program" KEY "$cur"
+    elif [[ $cur == -* ]]; then
+        _vmm_words "$("$program" --help 2>/dev/null | grep -o -e '--[a-z][a-z-]*')" "$cur"
     elif [ -z "$command" ]; then
         _vmm_words "$(_vmm_commands "$program")" "$cur"
     elif [ "$command" = schema ]; then

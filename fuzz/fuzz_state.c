@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every state table: the first byte chooses one, the rest is the record. What decodes must encode
- * to the very same bytes if it was of the newest version, and to a record that is equal otherwise.
- */
+/* Every state table: a name and a zero choose one, the rest is the record; with a name that is
+ * none, the first byte. What decodes must encode to a record that is equal. */
 #include "fuzz.h"
 #include "state/state.h"
 
@@ -36,17 +35,30 @@ static void check_again(const struct state_desc *d, const void *st)
 	free(back);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* Takes what it read of @in. */
+static const struct state_desc *choose(struct cbor_in *in)
 {
-	size_t tables = 0;
-	struct err e = ERR_INIT;
+	const uint8_t *end = memchr(in->data, 0, in->len);
+	const struct state_desc *d = end ? state_find((const char *)in->data) : NULL;
+	size_t used = d ? (size_t)(end - in->data) + 1 : 1, tables = 0;
 
 	while (state_all[tables])
 		tables++;
+	if (!d)
+		d = state_all[in->data[0] % tables];
+	in->data += used;
+	in->len -= used;
+	return d;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct cbor_in in = {.data = data, .len = size};
+	struct err e = ERR_INIT;
+
 	if (!size)
 		return 0;
-	const struct state_desc *d = state_all[data[0] % tables];
-	struct cbor_in in = {.data = data + 1, .len = size - 1};
+	const struct state_desc *d = choose(&in);
 	void *st = malloc(d->size);
 	FUZZ_REQUIRE(st);
 	int r = state_decode(d, &in, st, &e);

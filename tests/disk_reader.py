@@ -88,7 +88,7 @@ class Overlay:
         need(u64(0x68) == bitmap, 0x68)
         self.data_offset = 4096 + bitmap
         need(u64(0x70) == self.data_offset, 0x70)
-        need(u32(0xA8) <= 1, 0xA8)
+        need(u32(0xA8) <= 2, 0xA8)
         self.committing = u32(0xA8) == 1
         zero(0xAC, 0x200)
         need(u32(0x5C) in (1, 2), 0x5C)

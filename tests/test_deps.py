@@ -11,6 +11,12 @@ import sys
 
 # (file, value): why a number that is also the start or end of a region is none there.
 NOT_AN_ADDRESS = {
+    ("src/arch/aarch64/fdt_pci.c", 0x10000): "functions that a requester's 16 bits can name",
+    ("src/arch/aarch64/fdt_pci.c", 0x2000000): "space of 32-bit memory in a PCI address",
+    ("src/arch/aarch64/irqchip.c", 0x6000): "offset in the distributor",
+    ("src/arch/aarch64/irqchip.c", 0x10000): "offset in a redistributor",
+    ("src/state/arm64_registers.c", 0x8000): "op0 2 in the number of a register",
+    ("src/arch/aarch64/probe.c", 0x100000): "address in the probe's own memory",
     ("src/devices/acpi_pm.c", 0x2000): "bit of the PM1 control register",
     ("src/devices/pci_host.c", 0x80000000): "bit of CONFIG_ADDRESS",
     ("src/devices/pci_msix.c", 0x4000): "bit of the MSI-X control register",

@@ -6,6 +6,7 @@ Runs where the guest runs, with vmm and snapinspect in the PATH.
 
 import json
 import os
+import platform
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from lib import GuestAgent, Process, run, wait_ready_file, wait_until
 
 WORK = Path(sys.argv[1])
+LAYOUT = {"x86_64": "x86_64/linux@1", "aarch64": "aarch64/linux@2"}[platform.machine()]
 CMDLINE = "console=ttyS0 quiet guest.port=hvc0"
 
 
@@ -53,12 +55,12 @@ def tell(state):
 
 def main():
     say("The memory map is data: this is what the machine will be built from")
-    show("vmm", "layout", "show", "x86_64/linux@1", "--memory", "256M", lines=14)
+    show("vmm", "layout", "show", LAYOUT, "--memory", "256M", lines=14)
 
     say("Boot an unmodified Debian kernel: 2 CPUs, a virtio disk with ext4, an entropy source")
     started = time.monotonic()
     first = start(1, "run", "--name", "demo", "--kernel", WORK / "vmlinuz", "--initrd",
-                  WORK / "initrd", "--cmdline", CMDLINE, "--cpus", 2, "--memory", "256M",
+                  WORK / "initrd", "--cmdline", CMDLINE, "--cpus", 2, "--memory", "256M", "--layout", LAYOUT,
                   "--disk", f"path={WORK}/disk.img,id=data")
     with first:
         facts = wait_ready_file(f"{WORK}/console1", first, 300)

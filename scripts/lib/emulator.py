@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 # -M, the console of its kernel, and what its kernel must be told. QEMU's
@@ -55,6 +56,8 @@ class Host:
         self.log = self.folder / f"console{index}.log"
         self.status_file = self.folder / f"status{index}"
         self.out_disk = self.folder / f"out{index}.tar"
+        self.signs = 0
+        self.heard = None
 
     def _kernel_arguments(self, terminal):
         machine = MACHINES[self.options.arch]
@@ -144,6 +147,13 @@ class Host:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+    def silent_for(self):
+        """Seconds since its kernel and its init last showed signs of life."""
+        signs = sum(path.stat().st_size for path in (self.log, self.status_file) if path.exists())
+        if self.heard is None or signs != self.signs:
+            self.signs, self.heard = signs, time.monotonic()
+        return time.monotonic() - self.heard
 
     def result(self):
         """The command's exit status, once the output has ended."""

@@ -85,13 +85,9 @@ def program_arch(path):
 
 
 def shared_libraries(program):
-    """Paths of the libraries the dynamic linker would load for @program.
-
-    For a program of another architecture nobody here can say: it has to do
-    with the libraries of the host, which are those this project needs.
-    """
+    """Paths of the libraries the dynamic linker would load for @program."""
     if program_arch(program) != NATIVE_ARCH:
-        return []
+        return _foreign_libraries(program)
     done = subprocess.run(["ldd", program], stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, text=True, check=False)
     # A static program.
@@ -101,3 +97,19 @@ def shared_libraries(program):
     if missing:
         raise PayloadError(f"{program}: needs {missing[1]}, not found here")
     return re.findall(r"=> (/\S+) \(", done.stdout)
+
+
+def _foreign_libraries(program):
+    """The same from Debian's folder for that architecture. What is not there
+    has to do with the host's, which are those this project needs."""
+    folder = Path(f"/usr/lib/{program_arch(program)}-linux-gnu")
+    found, left = {}, [program]
+    while left:
+        done = subprocess.run(["readelf", "-dW", left.pop()], check=False,
+                              stdout=subprocess.PIPE, text=True,
+                              stderr=subprocess.DEVNULL)
+        for name in re.findall(r"\(NEEDED\).*\[(.+)\]", done.stdout):
+            if name not in found and (folder / name).exists():
+                found[name] = str(folder / name)
+                left.append(found[name])
+    return list(found.values())

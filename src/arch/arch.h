@@ -21,6 +21,9 @@ struct arch_vcpu;
 
 #define ARCH_VCPUS_MAX 16
 
+/* "x86_64" or "aarch64": what definitions of layouts and host profiles begin with. */
+extern const char *const arch_name;
+
 /* Descriptors of this architecture's vCPU and interrupt-controller records. */
 extern const struct state_desc *const arch_vcpu_state;
 extern const struct state_desc *const arch_irqchip_state;
@@ -67,17 +70,28 @@ struct arch_vcpu *arch_vcpu_at(struct arch_vm *vm, uint32_t i);
 
 struct arch_image; /* what is booted: a kernel or firmware that was looked at */
 
-/** arch_kernel_open() - @kernel, @initrd (may be NULL) and @cmdline are borrowed and outlive the
- * result, which is freed by arch_image_free(). Trust: both files are hostile. */
-int arch_kernel_open(const struct io_src *kernel, const struct io_src *initrd,
-		     const char *cmdline, struct arch_image **out, struct err *e) MUST_CHECK;
-/** arch_firmware_open() - likewise, for what starts at the reset vector. */
-int arch_firmware_open(const struct io_src *firmware, struct arch_image **out,
-		       struct err *e) MUST_CHECK;
+/**
+ * struct arch_files - what a machine starts from; everything borrowed. Trust: files are hostile
+ * @kernel: with @cmdline and perhaps @initrd; else @firmware: what starts at the reset vector, or a
+ *          bootloader on aarch64
+ * @pvm_firmware: runs before either, to protect the guest from its host; aarch64 only
+ */
+struct arch_files {
+	const struct io_src *kernel, *initrd;
+	const char *cmdline; /* NULL: empty */
+	const struct io_src *firmware, *pvm_firmware;
+};
+
+/**
+ * arch_image_open() - look at what is to be booted
+ * @files: what it points to outlives the result, which is freed by arch_image_free()
+ * @culprit: on failure, which of the files @e is about
+ */
+int arch_image_open(const struct arch_files *files, struct arch_image **out,
+		    const struct io_src **culprit, struct err *e) MUST_CHECK;
 void arch_image_free(struct arch_image *image);
 
-/** arch_image_params() - sets kernel_bytes and initrd_bytes, as @def places the kernel, or
- * firmware_bytes. */
+/** arch_image_params() - sets the sizes of kernel, initrd and firmware, as @def places them. */
 int arch_image_params(const struct arch_image *image, const struct layout_def *def,
 		      struct layout_params *p, struct err *e) MUST_CHECK;
 
@@ -96,7 +110,8 @@ struct arch_io {
 
 enum arch_stop {
 	ARCH_INTERRUPTED, /* by arch_vcpu_interrupt(); what was in flight has been completed */
-	ARCH_SHUTDOWN,	  /* triple fault */
+	ARCH_RESET,	  /* asked for by the guest, or a triple fault */
+	ARCH_POWER_OFF,
 };
 
 /** arch_vcpu_run() - until something happens that is not I/O. Returns an enum arch_stop, or a
@@ -109,8 +124,11 @@ void arch_vcpu_interrupt(struct arch_vcpu *c, bool on);
 /* --- interrupts --------------------------------------------------------------------------- */
 
 int arch_line(struct arch_vm *vm, uint32_t line, bool high);
-/** arch_msi_new() - number of a new vector with an irqfd of its own, or -ERR_LIMIT, -ERR_KVM. */
-int arch_msi_new(struct arch_vm *vm, struct err *e) MUST_CHECK;
+/** arch_ppi() - likewise a private interrupt of one vCPU; x86-64 has none: -ERR_KVM. */
+int arch_ppi(struct arch_vm *vm, uint32_t vcpu, uint32_t ppi, bool high);
+/** arch_msi_new() - number of a new vector with an irqfd of its own, or -ERR_LIMIT, -ERR_KVM.
+ * @requester: PCI bus, device and function that sends it */
+int arch_msi_new(struct arch_vm *vm, uint16_t requester, struct err *e) MUST_CHECK;
 int arch_msi_set(struct arch_vm *vm, int msi, uint64_t address, uint32_t data,
 		 struct err *e) MUST_CHECK;
 void arch_msi_off(struct arch_vm *vm, int msi);
@@ -126,6 +144,12 @@ int arch_doorbell(struct arch_vm *vm, bool on, struct gpa at, uint16_t value, in
 int arch_clock_save(struct arch_vm *vm, struct clock *out, struct err *e) MUST_CHECK;
 int arch_vcpu_save(struct arch_vcpu *c, void *out, struct err *e) MUST_CHECK;
 int arch_irqchip_save(struct arch_vm *vm, void *out, struct err *e) MUST_CHECK;
+
+/** arch_log_writes() - have KVM log what the guest writes to, from now on or no more. */
+int arch_log_writes(struct arch_vm *vm, bool on, struct err *e) MUST_CHECK;
+/** arch_collect_writes() - what was logged since it was last collected is added to @pages, of all
+ * memory. On failure some of it may have been. */
+int arch_collect_writes(struct arch_vm *vm, uint64_t *pages, struct err *e) MUST_CHECK;
 
 /** arch_vcpu_check(), arch_irqchip_check() - pure. Trust: values have the right types, nothing more. */
 int arch_vcpu_check(const void *st, struct err *e) MUST_CHECK;

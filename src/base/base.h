@@ -46,6 +46,8 @@ enum err_code {
 	ERR_DUPLICATE = 30, /* the same thing twice */
 	ERR_LIMIT = 31,	    /* more than the stated maximum */
 	ERR_STRUCTURE = 32, /* parts that do not fit together */
+	ERR_SIGNATURE = 33, /* no signature, a wrong one, or somebody else's */
+	ERR_KEY = 34,	    /* a key is missing, wrong, or cannot be used */
 	/* a mismatch: valid, but not for this machine, build or host */
 	ERR_INCOMPATIBLE = 50,
 	/* the environment's */
@@ -142,6 +144,10 @@ static inline bool num_inside(uint64_t start, uint64_t size, uint64_t outer, uin
 /** num_parse_size() - "512M", "4G", "0x1000": powers of two; 0 or -ERR_USAGE. */
 int num_parse_size(const char *text, uint64_t *out) MUST_CHECK;
 
+/** num_unhex() - @n bytes from 2 * @n digits as this project writes them: 0 to 9, a to f. False for
+ * anything else, @out undefined. In place is fine. */
+bool num_unhex(const char *digits, uint8_t *out, size_t n) MUST_CHECK;
+
 /* Little-endian fields of any alignment. */
 uint16_t num_le16(const void *p);
 uint32_t num_le32(const void *p);
@@ -208,6 +214,10 @@ void io_src_mem(struct io_src *src, const void *data, size_t size);
 /** io_read_at() - exactly @n bytes at @offset. Returns 0, -ERR_TRUNCATED, -ERR_IO. */
 int io_read_at(const struct io_src *src, void *out, size_t n, uint64_t offset,
 	       struct err *e) MUST_CHECK;
+
+/** io_next_data() - the first byte from @offset on that is in no hole of the file; its size if
+ * there is none. */
+uint64_t io_next_data(const struct io_src *src, uint64_t offset);
 
 /** io_write_all() - all @n bytes to a file, pipe or socket. Returns 0, -ERR_IO, -ERR_NOSPACE. */
 int io_write_all(int fd, const void *data, size_t n, struct err *e) MUST_CHECK;

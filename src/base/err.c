@@ -103,6 +103,8 @@ const char *err_code_name(int code)
 	case ERR_DUPLICATE: return "DUPLICATE";
 	case ERR_LIMIT: return "LIMIT";
 	case ERR_STRUCTURE: return "STRUCTURE";
+	case ERR_SIGNATURE: return "SIGNATURE";
+	case ERR_KEY: return "KEY";
 	case ERR_INCOMPATIBLE: return "INCOMPATIBLE";
 	case ERR_IO: return "IO";
 	case ERR_NOSPACE: return "NOSPACE";

@@ -59,6 +59,15 @@ int io_read_at(const struct io_src *src, void *out, size_t n, uint64_t offset, s
 	return 0;
 }
 
+uint64_t io_next_data(const struct io_src *src, uint64_t offset)
+{
+	off_t at = src->fd < 0 ? (off_t)offset : lseek(src->fd, (off_t)offset, SEEK_DATA);
+
+	if (at < 0)
+		return errno == ENXIO ? src->size : offset;
+	return (uint64_t)at;
+}
+
 int io_write_all(int fd, const void *data, size_t n, struct err *e)
 {
 	const char *p = data;

@@ -32,6 +32,22 @@ int num_parse_size(const char *text, uint64_t *out)
 	return 0;
 }
 
+static int digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool num_unhex(const char *digits, uint8_t *out, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int high = digit(digits[2 * i]), low = high < 0 ? -1 : digit(digits[2 * i + 1]);
+		if (low < 0)
+			return false;
+		out[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}
+
 uint16_t num_le16(const void *p)
 {
 	uint16_t v;

@@ -118,11 +118,6 @@ void acpi_pm_power_button(struct device *d)
 	device_unlock(d);
 }
 
-/* Acts only when the guest writes or somebody presses the button; the timer is the clock's. */
-static void on_nothing(struct device *d)
-{
-}
-
 static int on_check(const struct device *d, const void *state, struct err *e)
 {
 	const struct acpi_pm_state *st = state;
@@ -144,22 +139,17 @@ static void on_reset(struct device *d)
 	update_line(acpi_pm_of(d));
 }
 
-static void on_free(struct device *d)
-{
-	pthread_mutex_destroy(&d->lock);
-	free(acpi_pm_of(d));
-}
-
+/* Acts only when the guest writes or somebody presses the button; the timer is the clock's. */
 static const struct device_class acpi_pm_class = {
     .type = "acpi-pm",
     .state = &acpi_pm_state_desc,
-    .pause = on_nothing,
-    .resume = on_nothing,
-    .pre_save = on_nothing,
+    .pause = device_nothing,
+    .resume = device_nothing,
+    .pre_save = device_nothing,
     .check = on_check,
     .post_load = on_post_load,
     .reset = on_reset,
-    .free = on_free,
+    .free = device_free,
 };
 
 struct device *acpi_pm_new(const char *id, struct irq_line sci, const struct guest_clock *clock,

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void device_init(struct device *d, const struct device_class *cls, const char *id, void *st)
@@ -12,6 +13,16 @@ void device_init(struct device *d, const struct device_class *cls, const char *i
 	d->st = st;
 	state_defaults(cls->state, st);
 	pthread_mutex_init(&d->lock, NULL);
+}
+
+void device_nothing(struct device *d)
+{
+}
+
+void device_free(struct device *d)
+{
+	pthread_mutex_destroy(&d->lock);
+	free(d);
 }
 
 void bus_init(struct bus *b)

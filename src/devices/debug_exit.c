@@ -31,11 +31,6 @@ static void on_write(struct device *d, uint64_t offset, unsigned len, uint64_t v
 
 const struct bus_ops debug_exit_ops = {on_read, on_write};
 
-/* Acts only when the guest writes: there is nothing to stop, to update or to bring in line. */
-static void on_nothing(struct device *d)
-{
-}
-
 /* Any value may have been written. */
 static int on_check(const struct device *d, const void *state, struct err *e)
 {
@@ -47,22 +42,17 @@ static void on_reset(struct device *d)
 	state_defaults(d->cls->state, d->st);
 }
 
-static void on_free(struct device *d)
-{
-	pthread_mutex_destroy(&d->lock);
-	free(debug_exit_of(d));
-}
-
+/* Acts only when the guest writes: there is nothing to stop, to update or to bring in line. */
 static const struct device_class debug_exit_class = {
     .type = "debug-exit",
     .state = &debug_exit_state_desc,
-    .pause = on_nothing,
-    .resume = on_nothing,
-    .pre_save = on_nothing,
+    .pause = device_nothing,
+    .resume = device_nothing,
+    .pre_save = device_nothing,
     .check = on_check,
-    .post_load = on_nothing,
+    .post_load = device_nothing,
     .reset = on_reset,
-    .free = on_free,
+    .free = device_free,
 };
 
 struct device *debug_exit_new(const char *id, struct device_events *events, struct err *e)

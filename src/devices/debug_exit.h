@@ -9,7 +9,8 @@
 
 #include "devices/device.h"
 
-extern const struct bus_ops debug_exit_ops; /* 4 bytes */
+#define DEBUG_EXIT_BYTES 4
+extern const struct bus_ops debug_exit_ops;
 
 /** debug_exit_new() - a write is told to @events, which outlives the device. NULL with @e filled:
  * ERR_NOMEM. */

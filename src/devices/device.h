@@ -46,9 +46,9 @@ struct device_class {
 
 #define DEVICE_ID_MAX 32
 
-/* What a device can ask of the whole machine. Called from a vCPU's thread with the device's lock
- * held: it only takes note. */
-enum device_event { DEVICE_POWER_OFF, DEVICE_RESET, DEVICE_DEBUG_EXIT };
+/* What a device can tell of the whole machine: what the guest asks for, or that vCPU @value has
+ * stalled. Called with the device's lock held: it only takes note. */
+enum device_event { DEVICE_POWER_OFF, DEVICE_RESET, DEVICE_DEBUG_EXIT, DEVICE_STALLED };
 
 struct device_events {
 	void (*happened)(struct device_events *ev, enum device_event what, uint32_t value);
@@ -63,6 +63,11 @@ struct device {
 
 /** device_init() - for constructors of models: first member of the model, st to its defaults. */
 void device_init(struct device *d, const struct device_class *cls, const char *id, void *st);
+
+/** device_nothing() - for hooks of models that have nothing to do there. */
+void device_nothing(struct device *d);
+/** device_free() - for models that own nothing but themselves. */
+void device_free(struct device *d);
 
 static inline void device_lock(struct device *d)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "devices/disk_engine.h"
 
+#include "base/crypto.h"
+
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -61,9 +63,10 @@ static int open_layers(struct disk *d, const struct disk_chain *chain, struct er
  * one is nothing that could have gone on: a restore does without the sync. */
 static int new_generation(struct disk_layer *l, struct err *e)
 {
-	if (!l->written)
+	if (!l->written && !l->head.spare)
 		return 0;
-	int r = disk_random_(l->head.generation, sizeof l->head.generation, e);
+	l->head.spare = false;
+	int r = secret_random(l->head.generation, sizeof l->head.generation, e);
 	if (!r)
 		r = disk_header_write_(l->img.fd, &l->head, e);
 	if (!r)
@@ -136,7 +139,7 @@ int disk_close(struct disk *d, struct err *e)
 	int r = disk_settle(d, e);
 	disk_old_free_(d);
 	for (uint32_t i = 0; i < d->n; i++)
-		close(d->layer[i].img.fd);
+		disk_unlock_and_close_(&d->layer[i].img);
 	disk_free(d);
 	return r;
 }

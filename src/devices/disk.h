@@ -63,7 +63,7 @@ int disk_chain_open(const char *path, bool writable, struct disk_chain *out,
 void disk_chain_close(struct disk_chain *chain);
 
 /** disk_chain_peek() - as disk_chain_open(), for reading, without locks and not asking whether
- * images were written since: a VM may have them. For disk_overlay_create(), when that VM is about
+ * images were written since: a VM may have them. For disk_overlay_spare(), when that VM is about
  * to switch to what it makes. */
 int disk_chain_peek(const char *path, struct disk_chain *out, struct err *e) MUST_CHECK;
 
@@ -80,6 +80,21 @@ int disk_chain_peek(const char *path, struct disk_chain *out, struct err *e) MUS
  */
 int disk_overlay_create(const char *path, const struct disk_chain *parent,
 			struct disk_image_fd *out, struct err *e) MUST_CHECK;
+
+/** disk_overlay_spare() - as disk_overlay_create(), for disk_switch(): until then it says of itself
+ * that no disk has gone on in it. */
+int disk_overlay_spare(const char *path, const struct disk_chain *parent, struct disk_image_fd *out,
+		       struct err *e) MUST_CHECK;
+
+/**
+ * disk_overlay_discard() - remove a spare overlay of a snapshot that never was
+ * @path:  what may be one
+ * @image: what it must have been made over, in the same folder
+ *
+ * Only what disk_overlay_spare() made for this user, and what nobody has open. Returns whether it
+ * was removed.
+ */
+bool disk_overlay_discard(const char *path, const char *image);
 
 /**
  * disk_clone_create() - instead of an overlay: an empty file that a raw image can be cloned into
@@ -143,7 +158,7 @@ void disk_drain(struct disk *d);
 
 /**
  * disk_switch() - freeze what is there and go on in a new image
- * @next: from disk_overlay_create() or disk_clone_create(); belongs to the disk on success
+ * @next: from disk_overlay_spare() or disk_clone_create(); belongs to the disk on success
  * @rec:  the frozen images, @id left empty
  *
  * Order: the guest is paused and the disk drained. Takes no time that grows with what was written:

@@ -2,6 +2,8 @@
 /* New images on top of others. */
 #include "devices/disk_image.h"
 
+#include "base/crypto.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -58,12 +60,12 @@ static int fail(int r, const char *path, struct disk_image_fd *img, struct err *
 	return r;
 }
 
-int disk_overlay_create(const char *path, const struct disk_chain *parent,
-			struct disk_image_fd *out, struct err *e)
+static int create_overlay(const char *path, const struct disk_chain *parent, bool spare,
+			  struct disk_image_fd *out, struct err *e)
 {
 	const struct disk_image_fd *below = &parent->image[0];
 	struct disk_image_fd img = {.fd = -1, .format = DISK_OVERLAY};
-	struct disk_header h = {0};
+	struct disk_header h = {.spare = spare};
 	int r = 0;
 
 	if (disk_name_format(path) != DISK_OVERLAY)
@@ -81,9 +83,9 @@ int disk_overlay_create(const char *path, const struct disk_chain *parent,
 	if (!r)
 		r = disk_parent_fill_(&h.parent, below, e);
 	if (!r)
-		r = disk_random_(h.uuid, sizeof h.uuid, e);
+		r = secret_random(h.uuid, sizeof h.uuid, e);
 	if (!r)
-		r = disk_random_(h.generation, sizeof h.generation, e);
+		r = secret_random(h.generation, sizeof h.generation, e);
 	disk_header_layout_(&h);
 	if (!r && ftruncate(img.fd, (off_t)(h.data_offset + h.bytes)))
 		r = err_sys(e, ERR_IO, errno, "cannot set the size");
@@ -93,6 +95,49 @@ int disk_overlay_create(const char *path, const struct disk_chain *parent,
 		return fail(r, path, &img, e);
 	*out = img;
 	return 0;
+}
+
+int disk_overlay_create(const char *path, const struct disk_chain *parent,
+			struct disk_image_fd *out, struct err *e)
+{
+	return create_overlay(path, parent, false, out, e);
+}
+
+int disk_overlay_spare(const char *path, const struct disk_chain *parent, struct disk_image_fd *out,
+		       struct err *e)
+{
+	return create_overlay(path, parent, true, out, e);
+}
+
+/* A valid header means that its maker has locked it: who gets the lock then is alone with it. */
+static bool is_spare(const struct disk_image_fd *img, const char *image)
+{
+	const char *slash = strrchr(image, '/');
+	struct disk_layer l;
+
+	if (disk_layer_open_(&l, img, NULL))
+		return false;
+	bool spare =
+	    l.head.spare && !l.written && !strcmp(l.head.parent.name, slash ? slash + 1 : image);
+	disk_layer_fini_(&l);
+	return spare && !disk_lock_(img, F_WRLCK, NULL);
+}
+
+bool disk_overlay_discard(const char *path, const char *image)
+{
+	struct disk_image_fd img = {.format = DISK_OVERLAY};
+	struct stat st, named;
+
+	img.fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (img.fd < 0)
+		return false;
+	/* Looked at again when it is locked: a VM may have gone on in it until now. */
+	bool done = disk_name_format(path) == DISK_OVERLAY && is_spare(&img, image) &&
+		    is_spare(&img, image) && !fstat(img.fd, &st) && st.st_uid == geteuid() &&
+		    st.st_nlink == 1 && st.st_mode & S_IWUSR && !lstat(path, &named) &&
+		    named.st_dev == st.st_dev && named.st_ino == st.st_ino && !unlink(path);
+	close(img.fd);
+	return done;
 }
 
 int disk_clone_create(const char *path, const struct disk_chain *parent, struct disk_image_fd *out,

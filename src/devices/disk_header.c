@@ -36,6 +36,8 @@ static const uint8_t magic[8] = {0x89, 'V', 'M', 'D', 'I', 'S', 'K', '\n'};
 #define FORMAT_RAW     1
 #define FORMAT_OVERLAY 2
 
+enum { STATE_NONE, STATE_COMMITTING, STATE_SPARE };
+
 static void digest(const uint8_t header[static DISK_HEADER_BYTES], uint8_t out[static SHA256_BYTES])
 {
 	uint8_t copy[DISK_HEADER_BYTES];
@@ -72,7 +74,9 @@ void disk_header_encode_(const struct disk_header *h, uint8_t out[static DISK_HE
 	num_put_le64(out + AT_PARENT_MTIME, h->parent.mtime_ns);
 	memcpy(out + AT_PARENT_UUID, h->parent.uuid, sizeof h->parent.uuid);
 	memcpy(out + AT_PARENT_GENERATION, h->parent.generation, sizeof h->parent.generation);
-	num_put_le32(out + AT_STATE, h->committing);
+	num_put_le32(out + AT_STATE, h->committing ? STATE_COMMITTING
+				     : h->spare	   ? STATE_SPARE
+						   : STATE_NONE);
 	memcpy(out + AT_NAME, h->parent.name, strlen(h->parent.name));
 	digest(out, out + AT_DIGEST);
 }
@@ -162,9 +166,10 @@ int disk_header_decode_(const uint8_t in[static DISK_HEADER_BYTES], struct disk_
 		r = check_u64(in, AT_BITMAP_BYTES, v.bitmap_bytes, "bitmap size", e);
 	if (!r)
 		r = check_u64(in, AT_DATA_OFFSET, v.data_offset, "data offset", e);
-	if (!r && num_le32(in + AT_STATE) > 1)
+	if (!r && num_le32(in + AT_STATE) > STATE_SPARE)
 		r = err_at(e, ERR_RANGE, AT_STATE, "state %u", num_le32(in + AT_STATE));
-	v.committing = num_le32(in + AT_STATE);
+	v.committing = num_le32(in + AT_STATE) == STATE_COMMITTING;
+	v.spare = num_le32(in + AT_STATE) == STATE_SPARE;
 	if (!r)
 		r = check_zero(in, AT_RESERVED, AT_NAME, "reserved byte", e);
 	if (!r)

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,13 +16,6 @@ enum disk_format disk_name_format(const char *path)
 
 	return n >= suffix && !strcmp(path + n - suffix, DISK_OVERLAY_SUFFIX) ? DISK_OVERLAY
 									      : DISK_RAW;
-}
-
-int disk_random_(void *out, size_t n, struct err *e)
-{
-	if (getrandom(out, n, 0) != (ssize_t)n)
-		return err_sys(e, ERR_IO, errno, "no random numbers");
-	return 0;
 }
 
 int disk_lock_(const struct disk_image_fd *img, short type, struct err *e)
@@ -37,6 +29,15 @@ int disk_lock_(const struct disk_image_fd *img, short type, struct err *e)
 	return err_set(e, ERR_BUSY,
 		       type == F_WRLCK ? "in use by another process"
 				       : "being written by another process");
+}
+
+void disk_unlock_and_close_(const struct disk_image_fd *img)
+{
+	struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+	/* If it fails, closing does it, only later. */
+	fcntl(img->fd, F_OFD_SETLK, &lock);
+	close(img->fd);
 }
 
 int disk_raw_bytes_(const struct disk_image_fd *img, uint64_t *out, struct err *e)
@@ -110,6 +111,9 @@ static int overlay_open(struct disk_layer *l, struct err *e)
 	void *bitmap = mmap(NULL, l->head.bitmap_bytes, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	l->bitmap = bitmap == MAP_FAILED ? NULL : bitmap;
+	/* Where huge pages are always given, each bit set would cost 2 MiB. Kernels without them refuse. */
+	if (l->bitmap)
+		madvise(l->bitmap, l->head.bitmap_bytes, MADV_NOHUGEPAGE);
 	l->dirty = calloc(1, l->head.bitmap_bytes / DISK_BITMAP_PAGE);
 	if (!l->bitmap || !l->dirty)
 		return err_set(e, ERR_NOMEM, "out of memory");

@@ -17,6 +17,7 @@ struct disk_header {
 	uint64_t bytes; /* of the disk */
 	uint64_t bitmap_bytes, data_offset;
 	bool committing; /* the parent is being written, and the clusters here are still needed */
+	bool spare;	 /* held ready for a snapshot: no disk has gone on in it */
 	struct disk_parent {
 		uint8_t format;
 		uint64_t file_bytes, mtime_ns;
@@ -84,6 +85,9 @@ int disk_parent_fill_(struct disk_parent *parent, const struct disk_image_fd *be
 
 /* @type: F_RDLCK or F_WRLCK; of the whole file, held by the open file description. */
 int disk_lock_(const struct disk_image_fd *img, short type, struct err *e) MUST_CHECK;
+/* After I/O: io_uring lets go of files some time after its last request, and a lock lives as long as the
+ * file is open anywhere, so that the next one to open the image would find it in use. */
+void disk_unlock_and_close_(const struct disk_image_fd *img);
 /* fdatasync, or -ERR_IO. */
 int disk_sync_(int fd, struct err *e) MUST_CHECK;
 /* Makes [at, at + bytes) read as zeros, by a hole if there can be one. */
@@ -91,7 +95,6 @@ int disk_zero_(int fd, uint64_t at, uint64_t bytes, struct err *e) MUST_CHECK;
 /* Writes @bytes, multiple of 512; where it is zeros, as holes. */
 int disk_write_sparse_(int fd, const uint8_t *data, size_t bytes, uint64_t at,
 		       struct err *e) MUST_CHECK;
-int disk_random_(void *out, size_t n, struct err *e) MUST_CHECK;
 /* How a chain is opened. */
 enum disk_purpose {
 	DISK_FOR_READING, /* everything locked and checked */

@@ -87,6 +87,7 @@ static int prepare(struct disk *d, struct disk_layer *next, struct err *e)
 		   memcmp(next->head.parent.uuid, d->layer[0].head.uuid, 16) != 0) {
 		r = err_set(e, ERR_STRUCTURE, "not a new overlay of %s", img->path);
 	} else {
+		next->head.spare = false;
 		r = disk_parent_fill_(&next->head.parent, img, e);
 		if (!r)
 			r = disk_header_write_(next->img.fd, &next->head, e);
@@ -113,7 +114,7 @@ void disk_old_free_(struct disk *d)
 {
 	if (!d->old)
 		return;
-	close(d->old->img.fd);
+	disk_unlock_and_close_(&d->old->img);
 	free(d->old);
 	d->old = NULL;
 	d->can_go_back = false;
@@ -164,6 +165,9 @@ int disk_switch(struct disk *d, const struct disk_image_fd *next, struct disk_st
 
 static void pop(struct disk *d)
 {
+	d->layer[0].head.spare = true;
+	if (d->layer[0].img.format == DISK_OVERLAY)
+		(void)!disk_header_write_(d->layer[0].img.fd, &d->layer[0].head, NULL);
 	disk_layer_fini_(&d->layer[0]);
 	close(d->layer[0].img.fd);
 	if (d->old) {

@@ -2,6 +2,8 @@
 /* Folding images together: vmm disk commit and flatten. */
 #include "devices/disk_image.h"
 
+#include "base/crypto.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -79,7 +81,7 @@ static int mark_committing(struct disk_layer *top, struct disk_layer *below, str
 	if (!r)
 		r = disk_sync_(top->img.fd, e);
 	if (!r && below->bitmap)
-		r = disk_random_(below->head.generation, sizeof below->head.generation, e);
+		r = secret_random(below->head.generation, sizeof below->head.generation, e);
 	if (!r && below->bitmap)
 		r = disk_header_write_(below->img.fd, &below->head, e);
 	if (!r)
@@ -100,7 +102,7 @@ static int mark_empty(struct disk_layer *top, struct disk_layer *below, struct e
 	if (!r)
 		r = disk_parent_fill_(&top->head.parent, &below->img, e);
 	if (!r)
-		r = disk_random_(top->head.generation, sizeof top->head.generation, e);
+		r = secret_random(top->head.generation, sizeof top->head.generation, e);
 	top->head.committing = false;
 	if (!r)
 		r = disk_header_write_(top->img.fd, &top->head, e);

@@ -113,11 +113,6 @@ static void command_write(struct device *d, uint64_t offset, unsigned len, uint6
 const struct bus_ops i8042_data_ops = {data_read, data_write};
 const struct bus_ops i8042_command_ops = {status_read, command_write};
 
-/* Acts only when the guest writes: there is nothing to stop, to update or to bring in line. */
-static void on_nothing(struct device *d)
-{
-}
-
 static int on_check(const struct device *d, const void *state, struct err *e)
 {
 	const struct i8042_state *st = state;
@@ -132,22 +127,17 @@ static void on_reset(struct device *d)
 	state_defaults(d->cls->state, d->st);
 }
 
-static void on_free(struct device *d)
-{
-	pthread_mutex_destroy(&d->lock);
-	free(i8042_of(d));
-}
-
+/* Acts only when the guest writes: there is nothing to stop, to update or to bring in line. */
 static const struct device_class i8042_class = {
     .type = "i8042",
     .state = &i8042_state_desc,
-    .pause = on_nothing,
-    .resume = on_nothing,
-    .pre_save = on_nothing,
+    .pause = device_nothing,
+    .resume = device_nothing,
+    .pre_save = device_nothing,
     .check = on_check,
-    .post_load = on_nothing,
+    .post_load = device_nothing,
     .reset = on_reset,
-    .free = on_free,
+    .free = device_free,
 };
 
 struct device *i8042_new(const char *id, struct device_events *events, struct err *e)

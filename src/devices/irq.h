@@ -4,7 +4,7 @@
  * interrupt lines, message-signalled interrupts through irqfds, doorbells through ioeventfds.
  * Tests implement it with arrays.
  *
- * Threads: line and msi_raise may be called from any thread; the others with the device's lock held.
+ * Threads: line, ppi and msi_raise may be called from any thread; the others with the device's lock held.
  */
 #ifndef DEVICES_IRQ_H
 #define DEVICES_IRQ_H
@@ -18,8 +18,12 @@ struct irq_host_ops {
 	 * high while any @source (0 to 63, a number for each device) drives it high. */
 	void (*line)(struct irq_host *h, uint32_t line, uint32_t source, bool high);
 
-	/** msi_new - a vector that can be raised. Returns its number (>= 0) or -ERR_LIMIT. */
-	int (*msi_new)(struct irq_host *h, struct err *e);
+	/** ppi - likewise private interrupt @ppi of vCPU @vcpu, which nobody shares. On aarch64. */
+	void (*ppi)(struct irq_host *h, uint32_t vcpu, uint32_t ppi, bool high);
+
+	/** msi_new - a vector that PCI function @requester (bus, device, function) can raise.
+	 * Returns its number (>= 0) or -ERR_LIMIT. */
+	int (*msi_new)(struct irq_host *h, uint16_t requester, struct err *e);
 	/** msi_set - route it to the message @data written to @address, and let it through. */
 	int (*msi_set)(struct irq_host *h, int msi, uint64_t address, uint32_t data,
 		       struct err *e);

@@ -215,7 +215,7 @@ int pci_fn_init(struct pci_fn *fn, struct pci_host *host, const struct machine_d
 	memcpy(fn->bar_bytes, desc->bar_bytes, sizeof fn->bar_bytes);
 	memcpy(fn->power_on_bar, desc->bar, sizeof fn->power_on_bar);
 	for (unsigned i = 0; i < fn->vector_n; i++) {
-		fn->msi[i] = host->irq->ops->msi_new(host->irq, e);
+		fn->msi[i] = host->irq->ops->msi_new(host->irq, pci_address(fn->slot), e);
 		if (fn->msi[i] < 0)
 			return fn->msi[i];
 	}

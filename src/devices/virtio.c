@@ -281,9 +281,14 @@ void virtio_describe_(struct machine_device *md, const char *id, const struct vi
 	md->version = VIRTIO_VERSION;
 	md->bar_bytes[PCI_BAR_REGISTERS] = VIRTIO_BAR_BYTES;
 	md->bar_bytes[PCI_BAR_MSIX] = PCI_MSIX_BYTES;
-	md->features = kind->features;
+	md->features = kind->features & ~VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM);
 	md->queues = kind->queues;
 	md->queue_size = kind->queue_size;
+}
+
+void virtio_offer_platform(struct machine_device *md)
+{
+	md->features |= VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM);
 }
 
 static int check_description(const struct virtio_kind *kind, const struct machine_device *md,

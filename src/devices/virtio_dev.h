@@ -22,7 +22,7 @@
 #define VIRTIO_BIT(feature) (UINT64_C(1) << (feature))
 #define VIRTIO_RING_FEATURES                                                                       \
 	(VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |                \
-	 VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX))
+	 VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) | VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM))
 
 struct virtio;
 struct virtio_queue;
@@ -37,6 +37,8 @@ struct virtio_kind {
 	void (*work)(struct virtio *v, struct virtio_queue *q);
 	/* The driver is ready or gone, or another state was loaded. May be NULL. */
 	void (*changed)(struct virtio *v);
+	/* The driver wrote @len bytes (1, 2 or 4) to device configuration. May be NULL: it may not. */
+	void (*configured)(struct virtio *v, uint64_t offset, unsigned len, uint32_t value);
 	/* Are requests in flight outside the device's lock? May be NULL: never. */
 	bool (*busy)(const struct virtio *v);
 };

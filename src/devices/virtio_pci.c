@@ -203,6 +203,18 @@ static uint64_t bar_read(struct device *d, uint64_t offset, unsigned len)
 	return 0;
 }
 
+static void device_write(struct virtio *v, uint64_t offset, unsigned len, uint64_t value)
+{
+	if (!v->kind->configured)
+		return;
+	if (len == 8) {
+		device_write(v, offset, 4, (uint32_t)value);
+		device_write(v, offset + 4, 4, value >> 32);
+		return;
+	}
+	v->kind->configured(v, offset, len, (uint32_t)value);
+}
+
 static void bar_write(struct device *d, uint64_t offset, unsigned len, uint64_t value)
 {
 	struct virtio *v = (struct virtio *)d;
@@ -212,7 +224,8 @@ static void bar_write(struct device *d, uint64_t offset, unsigned len, uint64_t 
 		common_write(v, offset, len, value);
 	else if (offset >= AT_NOTIFY && queue < v->queue_n)
 		virtio_again_(&v->queue[queue]);
-	/* No device here has configuration that a driver may write. */
+	else if (offset >= AT_DEVICE && offset < AT_NOTIFY)
+		device_write(v, offset - AT_DEVICE, len, value);
 }
 
 static const struct bus_ops bar_ops = {.read = bar_read, .write = bar_write};

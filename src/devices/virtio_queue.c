@@ -85,8 +85,8 @@ static bool add_buffer(const struct virtq *q, struct virtq_chain *c, const struc
 	/* Readable ones come first (2.6.4.2); an empty one is of no use to anybody. */
 	if ((c->in_n && !in) || !d->len || n == VIRTQ_CHAIN_MAX)
 		return false;
-	const void *p =
-	    in ? mem_rw(q->mem, gpa(d->addr), d->len) : mem_ro(q->mem, gpa(d->addr), d->len);
+	const void *p = in && !q->only_names ? mem_rw(q->mem, gpa(d->addr), d->len)
+					     : mem_ro(q->mem, gpa(d->addr), d->len);
 	if (!p)
 		return false;
 	c->iov[n] = (struct iovec){(void *)(uintptr_t)p, d->len};

@@ -21,6 +21,8 @@ struct virtq {
 	struct guest_mem *mem;
 	const uint64_t *features; /* accepted */
 	uint16_t signalled;	  /* used index when an interrupt was last decided on */
+	bool
+	    only_names; /* buffers to write name memory: nothing is written to it for being there */
 };
 
 /* The buffers of one request: those to read first, then those to write. */

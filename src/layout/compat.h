@@ -11,6 +11,7 @@
 
 #include "layout/finding.h"
 #include "layout/layout.h"
+#include "state/arm64_vcpu.h"
 #include "state/host.h"
 #include "state/machine.h"
 #include "state/x86_vcpu.h"
@@ -48,5 +49,11 @@ const char *compat_needed_cap(const char *arch, size_t i);
 /** compat_x86_vcpu() - C rules and H006: CPUID features, TSC, registers, XSAVE. All vCPUs of a
  * machine have the same features: one is enough. */
 void compat_x86_vcpu(const struct x86_vcpu *saved, const struct host *host, struct findings *out);
+
+/** compat_arm64_vcpu() - C rules: features, identity and registers of the processor, what KVM's firmware
+ * offers, vector lengths, counters. One vCPU is enough here too.
+ * @saved_host: says what registers hold after reset */
+void compat_arm64_vcpu(const struct arm64_vcpu *saved, const struct host *saved_host,
+		       const struct host *host, struct findings *out);
 
 #endif

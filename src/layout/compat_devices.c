@@ -4,6 +4,7 @@
 #include "state/virtio.h"
 
 #include <inttypes.h>
+#include <linux/virtio_balloon.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
@@ -12,7 +13,8 @@
 
 #define BIT(n) (UINT64_C(1) << (n))
 #define RING_FEATURES                                                                              \
-	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_RING_F_EVENT_IDX))
+	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_ACCESS_PLATFORM) |                                 \
+	 BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_RING_F_EVENT_IDX))
 #define BLK_FEATURES                                                                               \
 	(RING_FEATURES | BIT(VIRTIO_BLK_F_SEG_MAX) | BIT(VIRTIO_BLK_F_BLK_SIZE) |                  \
 	 BIT(VIRTIO_BLK_F_TOPOLOGY) | BIT(VIRTIO_BLK_F_FLUSH) | BIT(VIRTIO_BLK_F_RO) |             \
@@ -22,6 +24,11 @@
 	 BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6) |     \
 	 BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_MRG_RXBUF) | \
 	 BIT(VIRTIO_NET_F_STATUS))
+
+#define BALLOON_FEATURES                                                                           \
+	(RING_FEATURES | BIT(VIRTIO_BALLOON_F_STATS_VQ) | BIT(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) |   \
+	 BIT(VIRTIO_BALLOON_F_FREE_PAGE_HINT) | BIT(VIRTIO_BALLOON_F_PAGE_POISON) |                \
+	 BIT(VIRTIO_BALLOON_F_REPORTING))
 
 /* The models of this build with their newest version, and what a driver may have been set up for.
  * tests/devices/test_models.c compares it with what the models say of themselves. */
@@ -36,10 +43,15 @@ static const struct model {
     {"rtc", 1, 0, 0},
     {"acpi-pm", 1, 0, 0},
     {"debug-exit", 1, 0, 0},
+    {"vmgenid", 1, 0, 0},
+    {"pl031", 1, 0, 0},
+    {"stall-detector", 1, 0, 0},
+    {"cpufreq", 1, 0, 0},
     {"virtio-blk", 1, 1, BLK_FEATURES},
     {"virtio-net", 1, 2, NET_FEATURES},
     {"virtio-rng", 1, 1, RING_FEATURES},
     {"virtio-console", 1, 2, RING_FEATURES},
+    {"virtio-balloon", 1, 5, BALLOON_FEATURES},
 };
 
 static const struct model *find_model(const char *type)

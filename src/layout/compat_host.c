@@ -10,11 +10,18 @@ static const char *const x86_needed[] = {
     "ADJUST_CLOCK", "IMMEDIATE_EXIT", "GET_TSC_KHZ",
 };
 
+static const char *const arm64_needed[] = {
+    "IRQCHIP", "IRQFD",	   "IOEVENTFD",	  "IMMEDIATE_EXIT", "ONE_REG",
+    "MP_STATE", "VCPU_EVENTS", "DEVICE_CTRL", "ARM_PSCI_0_2",   "ARM_VM_IPA_SIZE",
+};
+
 const char *compat_needed_cap(const char *arch, size_t i)
 {
-	if (strcmp(arch, "x86_64"))
-		return NULL;
-	return i < ARRAY_LEN(x86_needed) ? x86_needed[i] : NULL;
+	if (!strcmp(arch, "x86_64"))
+		return i < ARRAY_LEN(x86_needed) ? x86_needed[i] : NULL;
+	if (!strcmp(arch, "aarch64"))
+		return i < ARRAY_LEN(arm64_needed) ? arm64_needed[i] : NULL;
+	return NULL;
 }
 
 /* A profile of another version of vmm may not list all of them. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "layout/cpu_policy.h"
 #include "layout/x86_cpu.h"
 
 #include <string.h>
@@ -89,23 +90,28 @@ static uint32_t host_bits(const struct host *h, const struct x86_feature_reg *r)
 	return *reg_of(&leaf, r->reg) & ~r->ignore;
 }
 
-void cpu_policy_check(const struct cpu_policy *p, const struct host *host, struct findings *out)
+static void check_x86(const struct cpu_policy *p, const struct host *host, struct findings *out)
 {
 	char vendor[13];
 
+	x86_cpu_vendor(host->cpuid, host->cpuid_n, vendor);
+	if (p->vendor[0] && strcmp(p->vendor, vendor) != 0)
+		findings_add(out, RULE_C008, "vendor", p->vendor, vendor);
+	for (size_t i = 0; i < x86_features_n; i++)
+		x86_cpu_compare(&x86_features[i], bits_of(p, &x86_features[i]),
+				host_bits(host, &x86_features[i]), out);
+}
+
+void cpu_policy_check(const struct cpu_policy *p, const struct host *host, struct findings *out)
+{
 	if (strcmp(p->arch, host->arch)) {
 		findings_add(out, RULE_H001, "architecture", p->arch, host->arch);
 		return;
 	}
-	x86_cpu_vendor(host->cpuid, host->cpuid_n, vendor);
-	if (p->vendor[0] && strcmp(p->vendor, vendor) != 0)
-		findings_add(out, RULE_C008, "vendor", p->vendor, vendor);
 	if (p->phys_bits > host->phys_bits)
 		findings_add_u64(out, RULE_H002, "physical address bits", p->phys_bits,
 				 host->phys_bits);
-	for (size_t i = 0; i < x86_features_n; i++)
-		x86_cpu_compare(&x86_features[i], bits_of(p, &x86_features[i]),
-				host_bits(host, &x86_features[i]), out);
+	(strcmp(p->arch, "x86_64") ? cpu_policy_check_arm64_ : check_x86)(p, host, out);
 }
 
 void cpu_policy_apply(const struct cpu_policy *p, struct x86_cpuid *list, uint32_t n)
@@ -149,9 +155,8 @@ static int take_host(const struct host *h, bool first, struct cpu_policy *out, s
 		strcpy(out->vendor, vendor);
 		out->phys_bits = h->phys_bits;
 	}
-	if (strcmp(h->arch, "x86_64"))
-		return err_set(e, first ? ERR_FEATURE : ERR_INCOMPATIBLE,
-			       "CPU policies are for x86_64, a host is %s", h->arch);
+	if (strcmp(out->arch, h->arch))
+		return err_set(e, ERR_INCOMPATIBLE, "hosts of %s and %s", out->arch, h->arch);
 	if (strcmp(out->vendor, vendor))
 		return err_set(e, ERR_INCOMPATIBLE, "processors of %s and %s", out->vendor, vendor);
 	if (h->phys_bits < out->phys_bits)
@@ -172,6 +177,8 @@ int cpu_policy_baseline(const struct host *const *hosts, size_t n, const char *n
 		return err_set(e, ERR_USAGE, "name of more than %zu characters",
 			       sizeof out->name - 1);
 	strcpy(out->name, name);
+	if (!strcmp(hosts[0]->arch, "aarch64"))
+		return cpu_policy_baseline_arm64_(hosts, n, out, e);
 	for (size_t i = 0; !r && i < n; i++)
 		r = take_host(hosts[i], !i, out, e);
 	return r;

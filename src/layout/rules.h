@@ -132,7 +132,21 @@ enum severity {
 	R(C010, NOTE, "the frequency of the time-stamp counter on a host that scales it",          \
 	  "this host scales its counter to the guest's frequency", "")                             \
 	R(C011, NOTE, "(nothing) processors, when one side does not say what it has",              \
-	  "features, registers or frequency were not compared", "")
+	  "features, registers or frequency were not compared", "")                                \
+	R(C012, REFUSAL, "aarch64: features that a vCPU is made with, and fields of the identification registers but for those that concern a hypervisor only; a host that has more may hide it if its KVM lets the field be written", \
+	  "the guest may be using features that this host lacks, or be told of others than it knows", "use a host of the same kind, or one whose KVM can hide what the guest does not know") \
+	R(C013, REFUSAL, "aarch64: the processor's identity and its caches (MIDR, REVIDR, AIDR, CTR, CLIDR, CCSIDR), but for what the host's KVM lets be written", \
+	  "the guest has chosen work-arounds and cache maintenance for that processor", "use a host with the same processor") \
+	R(C014, REFUSAL, "aarch64: registers that the host's KVM does not have, with a value other than the one after reset on the host where it was saved", \
+	  "this host's KVM cannot load the register", "use a host with a newer kernel")             \
+	R(C015, REFUSAL, "aarch64: what KVM's firmware offers: PSCI version, work-arounds for processor errata, hypercalls", \
+	  "the guest may call what is not there, or rely on a processor that needs no work-around", "use a host with a newer kernel, or the same processor") \
+	R(C016, REFUSAL, "aarch64: vector lengths of SVE up to the longest one that the guest has", \
+	  "the guest would get vectors of another length than it asked for", "use a host with the same vector lengths") \
+	R(C017, REFUSAL, "aarch64: the frequency of the counters",                                 \
+	  "the guest's clocks would run at the wrong speed", "use a host with the same frequency") \
+	R(C018, NOTE, "(nothing) aarch64: the physical timer and counter, when one of the two hosts' KVM does not let them be read or set", \
+	  "a guest that goes by the virtual counter, as Linux does, does not notice", "")
 
 #define HOST_RULES(R)                                                                              \
 	R(H001, REFUSAL, "the architecture; no other H or C rule is applied when it differs",      \

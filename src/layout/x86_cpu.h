@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What software can find out about an x86-64 processor's features, and policies that say which of
- * them guests get. A policy names, for each CPUID register of features, the bits that every guest
- * under it has; a host that lacks one of them cannot carry it.
+ * What software can find out about an x86-64 processor's features.
  *
- * Prefixes: x86_cpu_, cpu_policy_. Pure; any thread. Leaves and bits: Intel SDM 2A CPUID, AMD APM 3
+ * Prefix: x86_cpu_. Pure; any thread. Leaves and bits: Intel SDM 2A CPUID, AMD APM 3
  * appendix E, Linux Documentation/virt/kvm/x86/cpuid.rst.
  */
 #ifndef LAYOUT_X86_CPU_H
 #define LAYOUT_X86_CPU_H
 
 #include "layout/finding.h"
-#include "state/cpu_policy.h"
 #include "state/host.h"
 
 enum x86_reg { EAX, EBX, ECX, EDX };
@@ -46,20 +43,5 @@ void x86_cpu_compare(const struct x86_feature_reg *r, uint32_t had, uint32_t has
 
 /** x86_cpu_names() - "avx2, bmi1 and 3 more" for @bits of @r; returns @buf. */
 const char *x86_cpu_names(const struct x86_feature_reg *r, uint32_t bits, char *buf, size_t size);
-
-/** cpu_policy_find() - "x86_64-v2" or "x86_64-v3" into @out; false for another name. */
-bool cpu_policy_find(const char *name, struct cpu_policy *out);
-
-/** cpu_policy_check() - C002 for each register of which a host (with what is hidden taken away)
- * lacks bits of the policy; H001, H002. */
-void cpu_policy_check(const struct cpu_policy *p, const struct host *host, struct findings *out);
-
-/** cpu_policy_apply() - leave only the features of @p in @list. */
-void cpu_policy_apply(const struct cpu_policy *p, struct x86_cpuid *list, uint32_t n);
-
-/** cpu_policy_baseline() - the widest policy that all @hosts carry. -ERR_INCOMPATIBLE: hosts of
- * several architectures or vendors; -ERR_USAGE: none. */
-int cpu_policy_baseline(const struct host *const *hosts, size_t n, const char *name,
-			struct cpu_policy *out, struct err *e) MUST_CHECK;
 
 #endif

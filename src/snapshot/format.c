@@ -7,9 +7,15 @@
 const uint8_t header_magic[8] = {'V', 'M', 'S', 'N', 'A', 'P', '\r', '\n'};
 const uint8_t footer_magic[8] = {'V', 'M', 'S', 'N', 'F', 'O', 'O', 'T'};
 
-_Static_assert(HEADER_BYTES % 8 == 0 && FOOTER_PLACES + PLACES * PLACE_BYTES == FOOTER_SIGNATURE &&
+_Static_assert(HEADER_BYTES % 8 == 0 && FOOTER_PLACES + PLACES * PLACE_BYTES == FOOTER_SIGNER &&
 		   FOOTER_DIGEST + SHA256_BYTES == FOOTER_BYTES,
 	       "the places fill the footer");
+
+#define KNOWN_REQUIRED                                                                             \
+	(UINT64_C(1) << SNAP_REQ_ENCRYPTED | UINT64_C(1) << SNAP_REQ_RAW |                         \
+	 UINT64_C(1) << SNAP_REQ_INCREMENTAL)
+/* What a file of the encoding raw cannot be besides. */
+#define NOT_WITH_RAW (UINT64_C(1) << SNAP_REQ_ENCRYPTED | UINT64_C(1) << SNAP_REQ_INCREMENTAL)
 
 const char *snap_feature_name(bool required, unsigned bit)
 {
@@ -49,6 +55,17 @@ int frame_head_check(const uint8_t in[static FRAME_HEAD], enum frame_magic magic
 	return 0;
 }
 
+static void encrypted_encode(const struct header *h, uint8_t *out)
+{
+	out[56] = CIPHER_AES_256_GCM;
+	out[57] = (uint8_t)h->kdf.kind;
+	out[58] = h->kdf.log_n;
+	out[59] = h->kdf.r;
+	out[60] = h->kdf.p;
+	memcpy(out + 64, h->salt, sizeof h->salt);
+	memcpy(out + 96, h->kdf.salt, sizeof h->kdf.salt);
+}
+
 void header_encode(const struct header *h, uint8_t out[static HEADER_BYTES])
 {
 	memset(out, 0, HEADER_BYTES);
@@ -59,6 +76,22 @@ void header_encode(const struct header *h, uint8_t out[static HEADER_BYTES])
 	num_put_le64(out + 24, h->required);
 	num_put_le64(out + 32, h->optional);
 	memcpy(out + 40, h->uuid, sizeof h->uuid);
+	if (header_encrypted(h))
+		encrypted_encode(h, out);
+}
+
+/* Whoever wrote this may want to keep the reader busy: its costs are bounded here. */
+static int encrypted_check(const uint8_t *in, struct header *h, struct err *e)
+{
+	if (in[56] != CIPHER_AES_256_GCM)
+		return err_at(e, ERR_FEATURE, 56, "cipher %u is not known", in[56]);
+	h->kdf = (struct snap_kdf){.kind = in[57], .log_n = in[58], .r = in[59], .p = in[60]};
+	memcpy(h->salt, in + 64, sizeof h->salt);
+	memcpy(h->kdf.salt, in + 96, sizeof h->kdf.salt);
+	int r = snap_kdf_check(&h->kdf, e);
+	if (r && e)
+		e->offset = r == -ERR_FEATURE ? 57 : 58;
+	return r;
 }
 
 static int refuse_features(uint64_t bits, struct err *e)
@@ -86,15 +119,26 @@ int header_check(const uint8_t in[static HEADER_BYTES], struct header *h, struct
 	if (num_le32(in + 20) != DIGEST_SHA256)
 		return err_at(e, ERR_FEATURE, 20, "digest algorithm %" PRIu32 " is not known",
 			      num_le32(in + 20));
-	h->required = num_le64(in + 24);
+	*h = (struct header){.required = num_le64(in + 24)};
 	h->optional = num_le64(in + 32);
 	memcpy(h->uuid, in + 40, sizeof h->uuid);
-	return h->required ? refuse_features(h->required, e) : 0;
+	if (h->required & ~KNOWN_REQUIRED)
+		return refuse_features(h->required & ~KNOWN_REQUIRED, e);
+	if (header_raw(h) && h->required & NOT_WITH_RAW)
+		return err_at(e, ERR_FEATURE, 24, "is said to be raw and encrypted or incremental");
+	return header_encrypted(h) ? encrypted_check(in, h, e) : 0;
 }
 
-int header_check_rest(const uint8_t in[static HEADER_BYTES], struct err *e)
+int header_check_rest(const uint8_t in[static HEADER_BYTES], const struct header *h, struct err *e)
 {
-	return check_zero(in, 56, HEADER_BYTES, 0, "header", e);
+	if (!header_encrypted(h))
+		return check_zero(in, 56, HEADER_BYTES, 0, "header", e);
+	int r = h->kdf.kind == SNAP_KEY_GIVEN ? check_zero(in, 58, 61, 0, "header", e) : 0;
+	if (!r)
+		r = check_zero(in, 61, 64, 0, "header", e);
+	return r ? r
+		 : check_zero(in, h->kdf.kind == SNAP_KEY_GIVEN ? 96 : 112, HEADER_BYTES, 0,
+			      "header", e);
 }
 
 static void place_encode(const struct place *p, uint8_t *out)
@@ -114,7 +158,6 @@ void footer_encode(const struct footer *f, uint8_t out[static FOOTER_BYTES])
 	num_put_le64(out + 32, f->frames);
 	for (int i = 0; i < PLACES; i++)
 		place_encode(&f->place[i], out + FOOTER_PLACES + i * PLACE_BYTES);
-	sha256_of(out, FOOTER_DIGEST, out + FOOTER_DIGEST);
 }
 
 /* Header first, the manifest right behind it, the root up to the footer, the seek table from there
@@ -144,25 +187,18 @@ static int check_places(const struct footer *f, uint64_t at, struct err *e)
 	return 0;
 }
 
-int footer_decode(const uint8_t in[static FOOTER_BYTES], uint64_t at, uint64_t optional,
+int footer_decode(const uint8_t in[static FOOTER_BYTES], uint64_t at, bool is_signed,
 		  struct footer *f, struct err *e)
 {
-	uint8_t digest[SHA256_BYTES];
-
-	int r = frame_head_check(in, FRAME_FOOTER, FOOTER_BYTES, at, "footer", e);
-	if (r)
-		return r;
-	sha256_of(in, FOOTER_DIGEST, digest);
-	if (memcmp(digest, in + FOOTER_DIGEST, SHA256_BYTES))
-		return err_at(e, ERR_CHECKSUM, at, "footer is damaged");
 	if (memcmp(in + 8, footer_magic, sizeof footer_magic))
 		return err_at(e, ERR_STRUCTURE, at + 8, "not a footer");
 	f->file_bytes = num_le64(in + 16);
 	f->ram_bytes = num_le64(in + 24);
 	f->frames = num_le64(in + 32);
-	r = check_zero(in, 40, FOOTER_PLACES, at, "footer", e);
-	if (!r && !(optional & 1ull << SNAP_OPT_SIGNED))
-		r = check_zero(in, FOOTER_SIGNATURE, FOOTER_DIGEST, at, "footer", e);
+	int r = check_zero(in, 40, FOOTER_PLACES, at, "footer", e);
+	if (!r)
+		r = check_zero(in, is_signed ? FOOTER_SIGNATURE_END : FOOTER_SIGNER, FOOTER_DIGEST,
+			       at, "footer", e);
 	if (r)
 		return r;
 	for (int i = 0; i < PLACES; i++) {
@@ -191,9 +227,11 @@ int entry_decode(const uint8_t in[static ENTRY_BYTES], uint64_t at, struct entry
 	en->kind = in[12];
 	en->chunks = num_le16(in + 14);
 	memcpy(en->digest, in + 16, SHA256_BYTES);
-	if (en->kind > ENTRY_ZSTD)
+	if (en->kind > ENTRY_PARENT)
 		return err_at(e, ERR_RANGE, at + 12, "entry of kind %u", en->kind);
-	return check_zero(in, 13, 14, at, "entry", e);
+	int r = check_zero(in, 13, 14, at, "entry", e);
+	/* No frame, no digest. */
+	return r || en->kind != ENTRY_PARENT ? r : check_zero(in, 16, ENTRY_BYTES, at, "entry", e);
 }
 
 void root_encode(const struct root *r, uint8_t out[static ROOT_HEAD])
@@ -204,6 +242,8 @@ void root_encode(const struct root *r, uint8_t out[static ROOT_HEAD])
 	num_put_le32(out + 12, SNAP_LEAF_CHUNKS);
 	num_put_le64(out + 16, r->zero_chunks);
 	num_put_le64(out + 24, r->zstd_chunks);
+	num_put_le64(out + 32, r->raw_chunks);
+	num_put_le64(out + 40, r->parent_chunks);
 	num_put_le64(out + 48, r->zero_frames);
 	num_put_le64(out + 56, r->stored_bytes);
 }
@@ -213,12 +253,14 @@ int root_decode(const uint8_t in[static ROOT_HEAD], uint64_t at, struct root *r,
 	r->leaves = num_le32(in + 8);
 	r->zero_chunks = num_le64(in + 16);
 	r->zstd_chunks = num_le64(in + 24);
+	r->raw_chunks = num_le64(in + 32);
+	r->parent_chunks = num_le64(in + 40);
 	r->zero_frames = num_le64(in + 48);
 	r->stored_bytes = num_le64(in + 56);
 	if (num_le32(in + 12) != SNAP_LEAF_CHUNKS)
 		return err_at(e, ERR_RANGE, at + 12, "leaves of %" PRIu32 " chunks",
 			      num_le32(in + 12));
-	return check_zero(in, 32, 48, at, "root", e);
+	return 0;
 }
 
 void seek_trailer_encode(uint32_t frames, uint8_t out[static SEEK_TRAILER])

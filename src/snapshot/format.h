@@ -15,28 +15,54 @@ enum frame_magic {
 	FRAME_LEAF = 0x184d2a52,
 	FRAME_ROOT = 0x184d2a53,
 	FRAME_FOOTER = 0x184d2a54,
-	/* 5 to 7 are reserved for ciphertext, padding and what a signature needs */
+	FRAME_SEALED = 0x184d2a55, /* ciphertext of another frame */
+	/* 6 is reserved for extensions */
+	FRAME_PADDING = 0x184d2a57,    /* zeros, in front of a payload */
+	FRAME_PAYLOAD = 0x184d2a58,    /* RAM as it is */
 	FRAME_SEEK_TABLE = 0x184d2a5e, /* fixed by the zstd seekable format, 0.1.0 */
 };
 
 #define FRAME_HEAD 8 /* magic, length of what follows */
 
-/* Header: magic[8] at 8, version 16, digest algorithm 20, required 24, optional 32, uuid 40,
- * zeros 56 to 128. */
-#define HEADER_BYTES  128
-#define DIGEST_SHA256 1
+/* Header: magic[8] at 8, version 16, digest algorithm 20, required 24, optional 32, uuid 40; how it
+ * is encrypted from 56: cipher 56, key derivation 57, log2 N of scrypt 58, r 59, p 60, zeros 61,
+ * salt 64, salt of scrypt 96; zeros 112 to 128. All zeros from 56 on in a file that is not. */
+#define HEADER_BYTES	   128
+#define DIGEST_SHA256	   1
+#define CIPHER_AES_256_GCM 1 /* keys by HKDF-SHA256, footer by HMAC-SHA256 */
 extern const uint8_t header_magic[8];
 
 struct header {
 	uint64_t required, optional;
 	uint8_t uuid[16];
+	/* Of an encrypted file. */
+	struct snap_kdf kdf;
+	uint8_t salt[SNAP_SALT_BYTES];
 };
 
+static inline bool header_encrypted(const struct header *h)
+{
+	return h->required & 1ull << SNAP_REQ_ENCRYPTED;
+}
+
+/* RAM as it is: SNAP_REQ_RAW. */
+static inline bool header_raw(const struct header *h)
+{
+	return h->required & 1ull << SNAP_REQ_RAW;
+}
+
+static inline bool header_signed(const struct header *h)
+{
+	return h->optional & 1ull << SNAP_OPT_SIGNED;
+}
+
 void header_encode(const struct header *h, uint8_t out[static HEADER_BYTES]);
-/* Magic, version, algorithm and required features, in this order; before any digest. */
+/* Magic, version, algorithm, required features and how it is encrypted, in this order; before any
+ * digest. */
 int header_check(const uint8_t in[static HEADER_BYTES], struct header *h, struct err *e);
 /* The rest: what must be zero. After the digest. */
-int header_check_rest(const uint8_t in[static HEADER_BYTES], struct err *e);
+int header_check_rest(const uint8_t in[static HEADER_BYTES], const struct header *h,
+		      struct err *e);
 
 /* Where a frame lies, and the digest of all its bytes. */
 #define PLACE_BYTES 48
@@ -46,12 +72,14 @@ struct place {
 };
 
 /* Footer: magic[8] at 8, file length 16, RAM stream bytes 24, number of frames 32, zeros 40, places
- * of header, manifest, root and seek table from 48, signature area 240 (public key 32, signature
- * 64, zeros 16), digest of all that 352. */
-#define FOOTER_BYTES	 384
-#define FOOTER_PLACES	 48
-#define FOOTER_SIGNATURE 240
-#define FOOTER_DIGEST	 352
+ * of header, manifest, root and seek table from 48, public key 240, signature of all that 272,
+ * zeros 336, digest or HMAC of all that 352. */
+#define FOOTER_BYTES	     384
+#define FOOTER_PLACES	     48
+#define FOOTER_SIGNER	     240
+#define FOOTER_SIGNATURE     272
+#define FOOTER_SIGNATURE_END 336
+#define FOOTER_DIGEST	     352
 extern const uint8_t footer_magic[8];
 
 enum footer_place { PLACE_HEADER, PLACE_MANIFEST, PLACE_ROOT, PLACE_SEEK_TABLE, PLACES };
@@ -61,10 +89,11 @@ struct footer {
 	struct place place[PLACES];
 };
 
+/* All but signature and digest: seal.h. */
 void footer_encode(const struct footer *f, uint8_t out[static FOOTER_BYTES]);
-/* Digest first, then the fields and that the places tile the file as they must. @at: of the footer.
- */
-int footer_decode(const uint8_t in[static FOOTER_BYTES], uint64_t at, uint64_t optional,
+/* The fields, and that the places tile the file as they must, once the digest was checked. @at: of
+ * the footer. */
+int footer_decode(const uint8_t in[static FOOTER_BYTES], uint64_t at, bool is_signed,
 		  struct footer *f, struct err *e);
 
 /* Entries of root and leaves: offset 0, length 8, kind 12, zero 13, chunks 14, digest 16. One entry
@@ -75,8 +104,8 @@ enum entry_kind {
 	ENTRY_ZERO = 0,
 	ENTRY_ZSTD = 1,	  /* in a leaf: a frame of zstd */
 	ENTRY_LEAF = 1,	  /* in the root: a leaf frame */
-	ENTRY_RAW = 2,	  /* reserved, SNAP_REQ_RAW */
-	ENTRY_PARENT = 3, /* reserved, SNAP_REQ_INCREMENTAL */
+	ENTRY_RAW = 2,	  /* in a leaf: a chunk as it is, in a payload frame */
+	ENTRY_PARENT = 3, /* as in the parent: no frame, length 0 */
 };
 
 struct entry {
@@ -102,11 +131,11 @@ int entry_decode(const uint8_t in[static ENTRY_BYTES], uint64_t at, struct entry
 
 struct root {
 	uint32_t leaves;
-	uint64_t zero_chunks, zstd_chunks, zero_frames, stored_bytes;
+	uint64_t zero_chunks, zstd_chunks, raw_chunks, parent_chunks, zero_frames, stored_bytes;
 };
 
 void root_encode(const struct root *r, uint8_t out[static ROOT_HEAD]);
-/* @at: of the root; checks zeros and the chunks a leaf. */
+/* @at: of the root; checks the chunks a leaf. */
 int root_decode(const uint8_t in[static ROOT_HEAD], uint64_t at, struct root *r, struct err *e);
 
 /* Seek table: entries {stored 0, plain 4} from 8; then number of entries, descriptor 4, magic 5. */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshot/geometry.h"
+#include "snapshot/chunk.h"
 
 int geometry_init(struct geometry *g, const struct layout *l, uint32_t chunk_bytes, struct err *e)
 {
 	if (chunk_bytes < SNAP_CHUNK_MIN || chunk_bytes > SNAP_CHUNK_MAX ||
 	    chunk_bytes & (chunk_bytes - 1))
 		return err_set(e, ERR_RANGE, "chunks of %u bytes", chunk_bytes);
-	*g = (struct geometry){.chunk_bytes = chunk_bytes};
+	*g = (struct geometry){.chunk_bytes = chunk_bytes,
+			       .stored_max = CHUNK_STORED_MAX(chunk_bytes)};
 	/* No overflow: layout_check() keeps each of 64 regions below 2^52. */
 	for (uint32_t i = 0; i < l->region_n; i++) {
 		const struct layout_region *r = &l->region[i];
@@ -25,7 +27,7 @@ int geometry_init(struct geometry *g, const struct layout *l, uint32_t chunk_byt
 	return 0;
 }
 
-struct span geometry_chunk(const struct geometry *g, uint64_t chunk)
+struct snap_span geometry_chunk(const struct geometry *g, uint64_t chunk)
 {
 	uint32_t i = g->n - 1;
 
@@ -33,7 +35,8 @@ struct span geometry_chunk(const struct geometry *g, uint64_t chunk)
 		i--;
 	uint64_t in = (chunk - g->part[i].chunk) * g->chunk_bytes;
 	uint64_t left = g->part[i].bytes - in;
-	return (struct span){g->part[i].offset + in, left < g->chunk_bytes ? left : g->chunk_bytes};
+	return (struct snap_span){g->part[i].offset + in,
+				  left < g->chunk_bytes ? left : g->chunk_bytes};
 }
 
 uint64_t geometry_find(const struct geometry *g, uint64_t offset)
@@ -47,7 +50,7 @@ uint64_t geometry_find(const struct geometry *g, uint64_t offset)
 
 uint64_t geometry_bytes(const struct geometry *g, uint64_t chunk, uint64_t n)
 {
-	struct span last = geometry_chunk(g, chunk + n - 1);
+	struct snap_span last = geometry_chunk(g, chunk + n - 1);
 
 	return last.offset + last.bytes - geometry_chunk(g, chunk).offset;
 }

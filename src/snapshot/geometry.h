@@ -9,6 +9,7 @@
  */
 struct geometry {
 	uint32_t chunk_bytes;
+	uint32_t stored_max; /* bytes in the file for a chunk, at most */
 	uint32_t n;
 	uint64_t bytes, chunks, leaves;
 	struct {
@@ -17,16 +18,12 @@ struct geometry {
 	} part[LAYOUT_REGIONS_MAX];
 };
 
-struct span {
-	uint64_t offset, bytes; /* in the stream */
-};
-
 /* @l has passed layout_check(). -ERR_RANGE for a chunk size that is none, -ERR_STRUCTURE for no
  * RAM. */
 int geometry_init(struct geometry *g, const struct layout *l, uint32_t chunk_bytes, struct err *e);
 
 /* @chunk < g->chunks. */
-struct span geometry_chunk(const struct geometry *g, uint64_t chunk);
+struct snap_span geometry_chunk(const struct geometry *g, uint64_t chunk);
 
 /* The chunk that holds byte @offset of the stream, below g->bytes. */
 uint64_t geometry_find(const struct geometry *g, uint64_t offset);

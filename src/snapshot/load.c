@@ -28,7 +28,9 @@ struct loader {
 	struct piece piece;
 	struct err err;
 	ZSTD_DCtx *zstd;
+	struct gcm *gcm; /* NULL when it is not encrypted */
 	uint8_t *stored, *scratch;
+	struct snap_reader *reader; /* for chunks of parents; NULL: there are none */
 	uint8_t zero_frame[ZERO_FRAME_MAX];
 };
 
@@ -42,25 +44,17 @@ static void fail(struct load *l, int r, const struct err *e)
 	pthread_mutex_unlock(&l->lock);
 }
 
-static int check_digest(const struct entry *en, const uint8_t *frame, struct err *e)
-{
-	uint8_t got[SHA256_BYTES];
-
-	sha256_of(frame, en->length, got);
-	if (memcmp(got, en->digest, SHA256_BYTES))
-		return err_at(e, ERR_CHECKSUM, en->offset, "RAM chunk is damaged");
-	return 0;
-}
-
-static int load_frame(struct loader *t, const struct entry *en, uint64_t chunk,
-		      const uint8_t *frame, struct err *e)
+static int load_frame(struct loader *t, const struct entry *en, uint64_t chunk, uint8_t *frame,
+		      struct err *e)
 {
 	struct load *l = t->l;
+	struct stored st = {frame, en->length, en->offset, en->digest, "RAM chunk"};
+	bool zero = en->kind == ENTRY_ZERO;
 
-	int r = check_digest(en, frame, e);
+	int r = frame_fetch_(zero ? NULL : t->gcm, SEAL_CHUNK, chunk, &st, e);
 	if (r)
 		return r;
-	if (en->kind == ENTRY_ZERO) {
+	if (zero) {
 		/* There is one way to write it: nothing need be decoded. */
 		zero_frame_encode(geometry_bytes(&l->s->g, chunk, en->chunks), t->zero_frame);
 		if (memcmp(frame, t->zero_frame, en->length))
@@ -68,9 +62,55 @@ static int load_frame(struct loader *t, const struct entry *en, uint64_t chunk,
 				      "frame of zeros is not as it must be");
 		return 0;
 	}
-	struct span span = geometry_chunk(&l->s->g, chunk);
-	return chunk_decode(t->zstd, frame, en->length, en->offset,
+	struct snap_span span = geometry_chunk(&l->s->g, chunk);
+	return chunk_decode(t->zstd, st.data, st.n, st.at,
 			    l->ram ? l->ram->host + span.offset : t->scratch, span.bytes, e);
+}
+
+/* Whoever maps the file sees these bytes. */
+static int check_zeros(struct loader *t, uint64_t chunk, struct err *e)
+{
+	const struct snap *s = t->l->s;
+	uint64_t at = raw_chunk_(&s->g, &s->raw, chunk), n = geometry_chunk(&s->g, chunk).bytes;
+
+	if (io_next_data(s->src, at) >= at + n)
+		return 0;
+	int r = io_read_at(s->src, t->scratch, n, at, e);
+	for (uint64_t i = 0; !r && !chunk_is_zero(t->scratch, n) && i < n; i++)
+		if (t->scratch[i])
+			r = err_at(e, ERR_ENCODING, at + i, "a chunk of zeros is none");
+	return r;
+}
+
+/* From where it lies straight into memory. */
+static int load_raw(struct loader *t, const struct entry *en, uint64_t chunk, struct err *e)
+{
+	struct load *l = t->l;
+	uint8_t *out = l->ram ? l->ram->host + geometry_chunk(&l->s->g, chunk).offset : t->scratch;
+	int r = 0;
+
+	if (en->kind == ENTRY_RAW)
+		return read_checked_(l->s->src, out, en->length, en->offset, en->digest,
+				     "RAM chunk", e);
+	for (uint32_t i = 0; !r && i < en->chunks; i++)
+		r = check_zeros(t, chunk + i, e);
+	return r;
+}
+
+/* Chunks that the file leaves to its parents. What else they hold is not looked at. */
+static int load_from_parents(struct loader *t, uint64_t chunk, uint64_t n, struct err *e)
+{
+	struct load *l = t->l;
+	int r = 0;
+
+	for (uint64_t end = chunk + n, zeros; !r && chunk < end; chunk += zeros ? zeros : 1) {
+		uint8_t *out = l->ram ? l->ram->host + geometry_chunk(&l->s->g, chunk).offset
+				      : t->scratch;
+		r = snap_reader_zeros(t->reader, chunk, &zeros, e);
+		if (!r && !zeros)
+			r = snap_reader_chunk(t->reader, chunk, out, e);
+	}
+	return r;
 }
 
 static int load_piece(struct loader *t, struct err *e)
@@ -81,7 +121,10 @@ static int load_piece(struct loader *t, struct err *e)
 	int r = io_read_at(t->l->s->src, t->stored, p->length, p->offset, e);
 	for (uint32_t i = 0; !r && i < p->n; i++) {
 		const struct entry *en = &p->entry[i];
-		r = load_frame(t, en, chunk, t->stored + (en->offset - p->offset), e);
+		r = t->l->s->info.is_raw ? load_raw(t, en, chunk, e)
+		    : en->kind == ENTRY_PARENT
+			? load_from_parents(t, chunk, en->chunks, e)
+			: load_frame(t, en, chunk, t->stored + (en->offset - p->offset), e);
 		chunk += en->chunks;
 	}
 	return r;
@@ -128,6 +171,18 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
+static void loader_free(struct loader *t)
+{
+	if (!t)
+		return;
+	snap_reader_free(t->reader);
+	ZSTD_freeDCtx(t->zstd);
+	gcm_free(t->gcm);
+	free(t->stored);
+	free(t->scratch);
+	free(t);
+}
+
 static struct loader *loader_new(struct load *l)
 {
 	struct loader *t = calloc(1, sizeof *t);
@@ -138,18 +193,13 @@ static struct loader *loader_new(struct load *l)
 	t->err = (struct err)ERR_INIT;
 	t->zstd = ZSTD_createDCtx();
 	t->stored = malloc(piece_bytes_max(&l->s->g));
-	t->scratch = l->ram ? NULL : malloc(l->s->g.chunk_bytes);
-	return t;
-}
-
-static void loader_free(struct loader *t)
-{
-	if (!t)
-		return;
-	ZSTD_freeDCtx(t->zstd);
-	free(t->stored);
-	free(t->scratch);
-	free(t);
+	t->scratch = malloc(l->s->g.chunk_bytes);
+	if (t->zstd && t->stored && t->scratch &&
+	    !seal_start(l->s->seal, false, &t->gcm, NULL) &&
+	    (!l->s->parent || !snap_reader_new(l->s, &t->reader, NULL)))
+		return t;
+	loader_free(t);
+	return NULL;
 }
 
 static int run_threads(struct load *l, unsigned threads)
@@ -161,10 +211,8 @@ static int run_threads(struct load *l, unsigned threads)
 
 	for (; made < threads; made++) {
 		t[made] = loader_new(l);
-		if (!t[made] || !t[made]->zstd || !t[made]->stored ||
-		    (!l->ram && !t[made]->scratch)) {
+		if (!t[made]) {
 			r = err_set(&l->err, ERR_NOMEM, "out of memory");
-			loader_free(t[made]);
 			break;
 		}
 	}

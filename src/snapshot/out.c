@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshot/out.h"
+#include "snapshot/chunk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #define LOOK_MS	  100 /* how often to see whether it was cancelled */
 /* Block size that O_DIRECT asks for at most: the logical blocks of disks are 512 or 4096 bytes. */
 #define OUT_ALIGN 4096
+#define OUT_HOLE  (64 * KIB) /* so much of zeros is a hole in a sparse file */
 
 #define BLOCK_ENTRIES 8191
 struct seek_block {
@@ -41,8 +43,12 @@ int out_init(struct out *o, int fd, const atomic_bool *cancel, struct err *e)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	bool regular = !fstat(fd, &st) && S_ISREG(st.st_mode);
 	o->may_block = !regular;
-	if (o->flags >= 0 && !(o->flags & O_APPEND) && regular && lseek(fd, 0, SEEK_CUR) == 0)
+	bool at_start =
+	    o->flags >= 0 && !(o->flags & O_APPEND) && regular && lseek(fd, 0, SEEK_CUR) == 0;
+	if (at_start)
 		set_direct(o, true);
+	/* What is in its first piece already is written over. */
+	o->sparse = at_start && (uint64_t)st.st_size <= OUT_HOLE;
 	return 0;
 }
 
@@ -76,6 +82,41 @@ static int write_to_reader(struct out *o, const uint8_t *p, size_t n, struct err
 	return 0;
 }
 
+static int write_file(struct out *o, const uint8_t *p, size_t n, struct err *e)
+{
+	if (o->direct && n % OUT_ALIGN == 0) {
+		ssize_t done = write(o->fd, p, n);
+		if (done == (ssize_t)n)
+			return 0;
+		/* What is left, and whatever went wrong, the ordinary way. */
+		set_direct(o, false);
+		done = done < 0 ? 0 : done;
+		return io_write_all(o->fd, p + done, n - (size_t)done, e);
+	}
+	set_direct(o, false);
+	return io_write_all(o->fd, p, n, e);
+}
+
+static int skip(struct out *o, uint64_t n, struct err *e)
+{
+	return lseek(o->fd, (off_t)n, SEEK_CUR) < 0 ? err_sys(e, ERR_IO, errno, "cannot seek") : 0;
+}
+
+/* A full buffer, but for what is zero in it. */
+static int write_sparse(struct out *o, struct err *e)
+{
+	int r = 0;
+
+	for (size_t from = 0, to; !r && from < OUT_BYTES; from = to) {
+		bool zero = chunk_is_zero(o->buf + from, OUT_HOLE);
+		for (to = from + OUT_HOLE;
+		     to < OUT_BYTES && chunk_is_zero(o->buf + to, OUT_HOLE) == zero;)
+			to += OUT_HOLE;
+		r = zero ? skip(o, to - from, e) : write_file(o, o->buf + from, to - from, e);
+	}
+	return r;
+}
+
 static int flush(struct out *o, struct err *e)
 {
 	size_t n = o->fill;
@@ -83,17 +124,8 @@ static int flush(struct out *o, struct err *e)
 	o->fill = 0;
 	if (o->may_block)
 		return write_to_reader(o, o->buf, n, e);
-	if (o->direct && n == OUT_BYTES) {
-		ssize_t done = write(o->fd, o->buf, n);
-		if (done == (ssize_t)n)
-			return 0;
-		/* What is left, and whatever went wrong, the ordinary way. */
-		set_direct(o, false);
-		done = done < 0 ? 0 : done;
-		return io_write_all(o->fd, o->buf + done, n - (size_t)done, e);
-	}
-	set_direct(o, false);
-	return io_write_all(o->fd, o->buf, n, e);
+	/* The last piece ends the file: what it skipped would not be there. */
+	return o->sparse && n == OUT_BYTES ? write_sparse(o, e) : write_file(o, o->buf, n, e);
 }
 
 static int put(struct out *o, const void *data, size_t n, struct err *e)
@@ -134,6 +166,39 @@ static int add_entry(struct out *o, size_t stored, uint32_t plain, struct err *e
 	num_put_le32(o->last->entry[i] + 4, plain);
 	o->frames++;
 	return 0;
+}
+
+int out_begin(struct out *o, enum frame_magic magic, uint64_t content, struct err *e)
+{
+	uint8_t head[FRAME_HEAD];
+	int r = add_entry(o, FRAME_HEAD + content, 0, e);
+
+	frame_head_put(magic, content, head);
+	return r ? r : put(o, head, sizeof head, e);
+}
+
+int out_bytes(struct out *o, const void *data, size_t n, struct err *e)
+{
+	return put(o, data, n, e);
+}
+
+int out_zeros(struct out *o, uint64_t n, struct err *e)
+{
+	static const uint8_t zeros[64 * KIB];
+	int r = 0;
+
+	for (uint64_t k; !r && n; n -= k) {
+		if (o->sparse && !o->fill && n >= OUT_BYTES) {
+			k = n / OUT_BYTES * OUT_BYTES;
+			r = skip(o, k, e);
+			o->at += k;
+		} else {
+			k = n < sizeof zeros ? n : sizeof zeros;
+			k = k < OUT_BYTES - o->fill ? k : OUT_BYTES - o->fill;
+			r = put(o, zeros, k, e);
+		}
+	}
+	return r;
 }
 
 int out_frame_known(struct out *o, const void *frame, size_t n, uint32_t plain, struct err *e)
@@ -179,7 +244,8 @@ static int seek_table(struct out *o, struct sha256 *h, struct err *e)
 	return r ? r : table_piece(o, h, trailer, sizeof trailer, e);
 }
 
-int out_finish(struct out *o, struct footer *f, struct err *e)
+int out_finish(struct out *o, struct footer *f, const struct seal *s, const struct secret *sign,
+	       uint8_t digest[static SHA256_BYTES], struct err *e)
 {
 	struct place *table = &f->place[PLACE_SEEK_TABLE];
 	uint8_t footer[FOOTER_BYTES];
@@ -196,6 +262,9 @@ int out_finish(struct out *o, struct footer *f, struct err *e)
 	r = seek_table(o, h, e);
 	sha256_end(h, table->digest);
 	footer_encode(f, footer);
+	if (!r)
+		r = footer_close_(s, sign, footer, e);
+	memcpy(digest, footer + FOOTER_DIGEST, SHA256_BYTES);
 	if (!r)
 		r = put(o, footer, sizeof footer, e);
 	if (!r)

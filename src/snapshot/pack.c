@@ -1,108 +1,287 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshot/pack.h"
 #include "snapshot/chunk.h"
+#include "snapshot/index.h"
+#include "snapshot/live.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zstd.h>
 
 struct slot {
 	struct packed batch;
-	bool hole[PACK_BATCH_CHUNKS]; /* never written: zero without looking */
-	bool done, failed;
+	uint8_t *room; /* for chunks that are not taken from memory as they are */
+	bool done;
+	struct err error; /* code 0: none */
 };
 
 /* Batches are numbered; batch i is in slot i % slots from when it is taken until it is released. */
 struct pack {
+	struct pack_setup from;
 	const struct geometry *g;
-	const struct guest_mem *ram;
-	unsigned level, threads, slots;
+	struct snap_live *live;
+	unsigned threads, slots; /* threads that were started */
 	uint32_t per_batch;
 	struct slot *slot;
 	pthread_t *thread;
 
 	pthread_mutex_t lock;
 	pthread_cond_t may_take, has_done;
-	uint64_t batches, taken, handed, released;
-	uint64_t next_data; /* of the file behind RAM: all between a query and this is a hole */
+	uint64_t taken, handed, released;
+	uint64_t next_chunk; /* not taken yet */
+	uint64_t next_data;  /* of the file behind RAM: all between a query and this is a hole */
 	bool stop;
 };
 
-/* Reading a hole of a memfd would fill it with a page of zeros: a sparse guest would become a full
- * one by being saved. Asked in ascending order, under the lock. */
-static bool is_hole(struct pack *p, struct span s)
+static bool is_changed(const struct pack *p, uint64_t chunk)
 {
-	if (p->ram->fd < 0)
-		return false;
-	if (p->next_data < s.offset) {
-		off_t at = lseek(p->ram->fd, (off_t)s.offset, SEEK_DATA);
-		if (at < 0 && errno != ENXIO) /* a file that knows no holes */
-			return false;
-		p->next_data = at < 0 ? UINT64_MAX : (uint64_t)at;
-	}
-	return p->next_data >= s.offset + s.bytes;
+	struct snap_span s = geometry_chunk(p->g, chunk);
+
+	return !p->from.changed || mem_any_dirty(p->from.changed, s.offset, s.bytes);
 }
 
+/* How many chunks from next_chunk on, at most @most, are like it: changed, or not. */
+static uint64_t alike(const struct pack *p, uint64_t most)
+{
+	bool changed = is_changed(p, p->next_chunk);
+	uint64_t left = p->g->chunks - p->next_chunk, n = 1;
+
+	most = most < left ? most : left;
+	if (!p->from.changed)
+		return most;
+	while (n < most && is_changed(p, p->next_chunk + n) == changed)
+		n++;
+	return n;
+}
+
+/* Chunks from next_chunk on that were never written to. Reading a hole of a memfd would fill it
+ * with a page of zeros: a sparse guest would become a full one by being saved. */
+static uint64_t hole_chunks(struct pack *p)
+{
+	uint64_t offset = geometry_chunk(p->g, p->next_chunk).offset;
+
+	if (p->from.from)
+		return snap_zeros(p->from.from, p->next_chunk);
+	if (p->next_data <= offset)
+		p->next_data = mem_next_data(p->from.ram, offset);
+	uint64_t end =
+	    p->next_data < p->g->bytes ? geometry_find(p->g, p->next_data) : p->g->chunks;
+	return end - p->next_chunk;
+}
+
+/* How much of @s has no bit set (or, @unused, one) in each page, from its start on. */
+static uint64_t bytes_alike(const struct pack *p, struct snap_span s, bool unused)
+{
+	uint64_t page = mem_track_bytes(), at = s.offset, end = s.offset + s.bytes;
+
+	while (at < end && (p->from.unused[at / page / 64] >> at / page % 64 & 1) == unused)
+		at = (at / page + 1) * page;
+	return (at < end ? at : end) - s.offset;
+}
+
+/* Chunks from next_chunk on in which nothing is used. */
+static uint64_t unused_chunks(const struct pack *p)
+{
+	uint64_t end = p->next_chunk;
+	struct snap_span s;
+
+	if (!p->from.unused)
+		return 0;
+	for (; end < p->g->chunks; end++) {
+		s = geometry_chunk(p->g, end);
+		if (bytes_alike(p, s, true) < s.bytes)
+			break;
+	}
+	return end - p->next_chunk;
+}
+
+/* What comes next: a run, or a batch of chunks to be looked at. */
+static void next_batch(struct pack *p, struct packed *b)
+{
+	bool changed = is_changed(p, p->next_chunk);
+	uint64_t zeros = changed ? unused_chunks(p) : 0;
+
+	if (changed && !zeros)
+		zeros = hole_chunks(p);
+	b->chunk = p->next_chunk;
+	b->is_run = !changed || zeros;
+	b->run = changed ? ENTRY_ZERO : ENTRY_PARENT;
+	b->n = alike(p, !changed ? UINT64_MAX : zeros ? zeros : p->per_batch);
+	p->next_chunk += b->n;
+}
+
+static bool nothing_left(const struct pack *p)
+{
+	return p->stop || p->next_chunk == p->g->chunks;
+}
+
+/* NULL when there is no more. A run is done when it is taken. */
 static struct slot *take(struct pack *p)
 {
 	struct slot *s = NULL;
 
 	pthread_mutex_lock(&p->lock);
-	while (!p->stop && p->taken < p->batches && p->taken - p->released >= p->slots)
+	while (!nothing_left(p) && p->taken - p->released >= p->slots)
 		pthread_cond_wait(&p->may_take, &p->lock);
-	if (!p->stop && p->taken < p->batches) {
-		uint64_t chunk = p->taken * p->per_batch, left = p->g->chunks - chunk;
+	if (!nothing_left(p)) {
 		s = &p->slot[p->taken++ % p->slots];
-		s->done = s->failed = false;
-		s->batch.chunk = chunk;
-		s->batch.n = left < p->per_batch ? (uint32_t)left : p->per_batch;
-		for (uint32_t i = 0; i < s->batch.n; i++)
-			s->hole[i] = is_hole(p, geometry_chunk(p->g, chunk + i));
+		s->error = (struct err)ERR_INIT;
+		next_batch(p, &s->batch);
+		s->done = s->batch.is_run;
+		pthread_cond_signal(&p->has_done);
 	}
 	pthread_mutex_unlock(&p->lock);
 	return s;
 }
 
-static bool pack_batch(struct pack *p, struct slot *s, ZSTD_CCtx *zstd)
-{
-	size_t used = 0, room = CHUNK_STORED_MAX((size_t)p->g->chunk_bytes);
+/* What one thread works with. */
+struct packer {
+	ZSTD_CCtx *zstd;
+	ZSTD_DCtx *unzstd; /* to write raw what is at hand compressed; NULL: it is not raw */
+	struct gcm *gcm; /* NULL when the file is not encrypted */
+	struct snap_reader *reader; /* of the snapshot that is copied; NULL: it is memory */
+};
 
-	for (uint32_t i = 0; i < s->batch.n; i++) {
-		struct span span = geometry_chunk(p->g, s->batch.chunk + i);
-		const uint8_t *ram = p->ram->host + span.offset;
-		s->batch.item[i].zero = s->hole[i] || chunk_is_zero(ram, span.bytes);
-		if (s->batch.item[i].zero)
-			continue;
-		size_t n = ZSTD_compress2(zstd, s->batch.data + used, room, ram, span.bytes);
-		if (ZSTD_isError(n))
-			return false;
-		sha256_of(s->batch.data + used, n, s->batch.item[i].digest);
-		s->batch.item[i].length = (uint32_t)n;
-		used += n;
+/* Where the codec reads chunks of a batch, and what it needs for that. */
+struct input {
+	const uint8_t *bytes;
+	struct taken taken;
+};
+
+static void pack_chunk(struct packer *t, struct slot *s, uint64_t i, const struct input *in,
+		       size_t bytes, size_t *used)
+{
+	uint8_t *room = s->batch.data + *used, *frame = room + seal_front(t->gcm);
+	const uint8_t *plain = in->taken.kind == TAKEN_BYTES ? in->bytes : NULL;
+	size_t n = in->taken.length;
+
+	if (t->unzstd && in->taken.kind == TAKEN_FRAME) {
+		if (chunk_decode(t->unzstd, in->bytes, n, ERR_NO_OFFSET, frame, bytes, &s->error))
+			return;
+		plain = frame;
 	}
-	return true;
+	s->batch.item[i].zero =
+	    in->taken.kind == TAKEN_ZERO || (plain && chunk_is_zero(plain, bytes));
+	if (s->batch.item[i].zero)
+		return;
+	if (plain && !t->unzstd)
+		n = ZSTD_compress2(t->zstd, frame, CHUNK_STORED_MAX(bytes), plain, bytes);
+	else if (plain == frame)
+		n = bytes;
+	else
+		memcpy(frame, in->bytes, n);
+	if (ZSTD_isError(n)) {
+		err_set(&s->error, ERR_NOMEM, "no memory to compress with");
+		return;
+	}
+	if (frame_store_(t->gcm, SEAL_CHUNK, s->batch.chunk + i, room, &n, s->batch.item[i].digest,
+			 &s->error))
+		return;
+	s->batch.item[i].length = (uint32_t)n;
+	*used += n;
+}
+
+/* The used pages of @s, and zeros for the others, into @room. @bytes: of @s; may be @room. */
+static void leave_out(const struct pack *p, struct snap_span s, const uint8_t *bytes, uint8_t *room)
+{
+	for (bool unused = false; s.bytes; unused = !unused) {
+		uint64_t n = bytes_alike(p, s, unused);
+		if (unused)
+			memset(room, 0, n);
+		else if (bytes != room)
+			memcpy(room, bytes, n);
+		s.offset += n;
+		s.bytes -= n;
+		bytes += n;
+		room += n;
+	}
+}
+
+/* Where chunk @i of a batch is. @taken: what a live capture gave. */
+static int get_input(struct pack *p, struct packer *t, const struct slot *s, uint64_t i,
+		     const struct taken *taken, struct input *out, struct err *e)
+{
+	struct snap_span span = geometry_chunk(p->g, s->batch.chunk + i);
+	struct stored frame;
+	bool is_plain;
+
+	if (!p->from.from) {
+		uint8_t *room = s->room ? s->room + i * p->g->chunk_bytes : NULL;
+		*out = p->live ? (struct input){room, taken[i]}
+			       : (struct input){p->from.ram->host + span.offset,
+						{TAKEN_BYTES, (uint32_t)span.bytes}};
+		/* What was compressed before goes in as it is: unused pages are of any contents. */
+		if (out->taken.kind == TAKEN_BYTES && p->from.unused &&
+		    bytes_alike(p, span, false) < span.bytes) {
+			leave_out(p, span, out->bytes, room);
+			out->bytes = room;
+		}
+		return 0;
+	}
+	/* A frame goes on as it is: what is in it was checked by its digest. */
+	int r = reader_frame_(t->reader, s->batch.chunk + i, &frame, &is_plain, e);
+	if (!r)
+		*out = (struct input){frame.data,
+				      {!frame.n	  ? TAKEN_ZERO
+				       : is_plain ? TAKEN_BYTES
+						  : TAKEN_FRAME,
+				       (uint32_t)frame.n}};
+	return r;
+}
+
+static void pack_batch(struct pack *p, struct slot *s, struct packer *t)
+{
+	struct taken taken[PACK_BATCH_CHUNKS];
+	struct input in;
+	size_t used = 0;
+
+	if (p->live &&
+	    live_take_(p->live, s->batch.chunk, s->batch.n, s->room, taken, &s->error))
+		return;
+	for (uint64_t i = 0; i < s->batch.n && !s->error.code; i++)
+		if (!get_input(p, t, s, i, taken, &in, &s->error))
+			pack_chunk(t, s, i, &in, geometry_chunk(p->g, s->batch.chunk + i).bytes,
+				   &used);
+}
+
+static bool packer_init(struct packer *t, const struct pack *p)
+{
+	t->zstd = ZSTD_createCCtx();
+	t->unzstd = p->from.raw ? ZSTD_createDCtx() : NULL;
+	return t->zstd && (t->unzstd || !p->from.raw) &&
+	       !ZSTD_isError(
+		   ZSTD_CCtx_setParameter(t->zstd, ZSTD_c_compressionLevel, (int)p->from.level)) &&
+	       !seal_start(p->from.seal, true, &t->gcm, NULL) &&
+	       (!p->from.from || !snap_reader_new(p->from.from, &t->reader, NULL));
 }
 
 static void *worker(void *arg)
 {
 	struct pack *p = arg;
-	ZSTD_CCtx *zstd = ZSTD_createCCtx();
+	struct packer t = {0};
 	struct slot *s;
 
-	bool ok = zstd && !ZSTD_isError(
-			      ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, (int)p->level));
+	bool ok = packer_init(&t, p);
 	while ((s = take(p))) {
-		bool failed = !ok || !pack_batch(p, s, zstd);
+		if (s->batch.is_run) {
+			if (p->live)
+				live_skip_(p->live, s->batch.chunk, s->batch.n);
+			continue;
+		}
+		if (ok)
+			pack_batch(p, s, &t);
+		else
+			err_set(&s->error, ERR_NOMEM, "no memory to compress with");
 		pthread_mutex_lock(&p->lock);
-		s->failed = failed;
 		s->done = true;
 		pthread_cond_signal(&p->has_done);
 		pthread_mutex_unlock(&p->lock);
 	}
-	ZSTD_freeCCtx(zstd);
+	ZSTD_freeCCtx(t.zstd);
+	ZSTD_freeDCtx(t.unzstd);
+	gcm_free(t.gcm);
+	snap_reader_free(t.reader);
 	return NULL;
 }
 
@@ -116,32 +295,36 @@ static int start_threads(struct pack *p, unsigned threads, struct err *e)
 	return 0;
 }
 
-int pack_start(struct pack **out, const struct geometry *g, const struct guest_mem *ram,
-	       unsigned threads, unsigned level, struct err *e)
+static bool slot_init(const struct pack *p, struct slot *s)
+{
+	s->batch.data = malloc(p->per_batch * (size_t)p->g->stored_max);
+	bool room = p->live || p->from.unused;
+	if (room)
+		s->room = malloc(p->per_batch * (size_t)p->g->chunk_bytes);
+	return s->batch.data && (s->room || !room);
+}
+
+int pack_start(struct pack **out, const struct pack_setup *s, struct err *e)
 {
 	struct pack *p = calloc(1, sizeof *p);
 	if (!p)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	p->g = g;
-	p->ram = ram;
-	p->level = level;
+	p->from = *s;
+	p->g = s->g;
+	p->live = s->live;
 	/* One each in work, one being written, one ready. */
-	p->slots = threads + 2;
+	p->slots = s->threads + 2;
 	p->per_batch =
-	    PACK_BATCH_BYTES > g->chunk_bytes ? (uint32_t)(PACK_BATCH_BYTES / g->chunk_bytes) : 1;
-	p->batches = (g->chunks + p->per_batch - 1) / p->per_batch;
+	    PACK_BATCH_BYTES > p->g->chunk_bytes ? (uint32_t)(PACK_BATCH_BYTES / p->g->chunk_bytes) : 1;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->may_take, NULL);
 	pthread_cond_init(&p->has_done, NULL);
 	p->slot = calloc(p->slots, sizeof *p->slot);
-	p->thread = calloc(threads, sizeof *p->thread);
+	p->thread = calloc(s->threads, sizeof *p->thread);
 	bool ok = p->slot && p->thread;
-	for (unsigned i = 0; ok && i < p->slots; i++) {
-		p->slot[i].batch.data =
-		    malloc(p->per_batch * CHUNK_STORED_MAX((size_t)g->chunk_bytes));
-		ok = p->slot[i].batch.data;
-	}
-	int r = ok ? start_threads(p, threads, e) : err_set(e, ERR_NOMEM, "out of memory");
+	for (unsigned i = 0; ok && i < p->slots; i++)
+		ok = slot_init(p, &p->slot[i]);
+	int r = ok ? start_threads(p, s->threads, e) : err_set(e, ERR_NOMEM, "out of memory");
 	if (r) {
 		pack_stop(p);
 		return r;
@@ -161,11 +344,13 @@ int pack_next(struct pack *p, const struct packed **out, struct err *e)
 	}
 	while (p->taken <= p->handed || !s->done)
 		pthread_cond_wait(&p->has_done, &p->lock);
-	bool failed = s->failed;
 	p->handed++;
 	pthread_mutex_unlock(&p->lock);
-	if (failed)
-		return err_set(e, ERR_NOMEM, "no memory to compress with");
+	if (s->error.code) {
+		if (e)
+			*e = s->error;
+		return -s->error.code;
+	}
 	*out = &s->batch;
 	return 0;
 }
@@ -181,8 +366,10 @@ void pack_stop(struct pack *p)
 	pthread_cond_destroy(&p->has_done);
 	pthread_cond_destroy(&p->may_take);
 	pthread_mutex_destroy(&p->lock);
-	for (unsigned i = 0; p->slot && i < p->slots; i++)
+	for (unsigned i = 0; p->slot && i < p->slots; i++) {
 		free(p->slot[i].batch.data);
+		free(p->slot[i].room);
+	}
 	free(p->slot);
 	free(p->thread);
 	free(p);

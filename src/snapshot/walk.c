@@ -16,7 +16,7 @@ static uint32_t piece_frames(const struct geometry *g)
 /* A zero frame is never longer than a chunk: 14 bytes, and 4 for each 128 KiB of a leaf. */
 size_t piece_bytes_max(const struct geometry *g)
 {
-	return piece_frames(g) * CHUNK_STORED_MAX((size_t)g->chunk_bytes);
+	return piece_frames(g) * (size_t)g->stored_max;
 }
 
 static int next_table_part(struct walk *w, struct err *e)
@@ -80,12 +80,64 @@ static int expect_frame(struct walk *w, uint64_t stored, uint32_t plain, struct 
 	return expect(w, entry, sizeof entry, "a frame", e);
 }
 
+static int check_padding(struct walk *w, uint64_t at, uint64_t end, struct err *e)
+{
+	static const uint8_t zeros[4096];
+	uint8_t got[sizeof zeros];
+	int r = 0;
+
+	for (uint64_t n; !r && at < end; at += n) {
+		n = end - at < sizeof got ? end - at : sizeof got;
+		r = io_read_at(w->s->src, got, n, at, e);
+		for (uint64_t i = 0; !r && memcmp(got, zeros, n) && i < n; i++)
+			if (got[i])
+				r = err_at(e, ERR_ENCODING, at + i, "padding is not zero");
+	}
+	return r;
+}
+
+static int check_raw_head(struct walk *w, enum frame_magic magic, uint64_t at, uint64_t length,
+			  const char *what, struct err *e)
+{
+	uint8_t head[FRAME_HEAD];
+	int r = io_read_at(w->s->src, head, sizeof head, at, e);
+
+	if (!r)
+		r = frame_head_check(head, magic, length, at, what, e);
+	return r ? r : expect_frame(w, length, 0, e);
+}
+
+/* What stands around the RAM of a raw file: no digest is of it, but there is one way to write it.
+ */
+static int check_raw_frames(struct walk *w, struct err *e)
+{
+	const struct snap *s = w->s;
+	uint64_t pos = root_span_start_(s, 0);
+	struct raw_piece p = {0};
+	int r = 0;
+
+	while (!r && raw_next_(&s->g, &s->raw, &p)) {
+		uint64_t payload = p.at - FRAME_HEAD;
+		r = check_raw_head(w, FRAME_PADDING, pos, payload - pos, "padding", e);
+		if (!r)
+			r = check_padding(w, pos + FRAME_HEAD, payload, e);
+		if (!r)
+			r = check_raw_head(w, FRAME_PAYLOAD, payload, FRAME_HEAD + p.bytes, "RAM",
+					   e);
+		pos = p.at + p.bytes;
+	}
+	return r;
+}
+
 int walk_start(struct walk *w, const struct snap *s, struct err *e)
 {
 	uint8_t head[FRAME_HEAD];
 
-	*w = (struct walk){.s = s, .leaf = malloc(sizeof *w->leaf), .table = malloc(TABLE_BYTES)};
-	if (!w->leaf || !w->table)
+	*w = (struct walk){.s = s,
+			   .leaf = malloc(sizeof *w->leaf),
+			   .frame = malloc(LEAF_BYTES_MAX),
+			   .table = malloc(TABLE_BYTES)};
+	if (!w->leaf || !w->frame || !w->table)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	w->leaf->n = 0;
 	int r = check_table_digest(w, e);
@@ -97,12 +149,13 @@ int walk_start(struct walk *w, const struct snap *s, struct err *e)
 		r = expect_frame(w, HEADER_BYTES, 0, e);
 	if (!r)
 		r = expect_frame(w, s->footer.place[PLACE_MANIFEST].length, 0, e);
-	return r;
+	return r || !s->info.is_raw ? r : check_raw_frames(w, e);
 }
 
 void walk_fini(struct walk *w)
 {
 	free(w->leaf);
+	free(w->frame);
 	free(w->table);
 }
 
@@ -125,6 +178,10 @@ static int finish(struct walk *w, struct err *e)
 		return err_at(e, ERR_STRUCTURE, at + 16,
 			      "%" PRIu64 " zero chunks, the root says %" PRIu64, got->zero_chunks,
 			      said->zero_chunks);
+	if (got->parent_chunks != said->parent_chunks)
+		return err_at(e, ERR_STRUCTURE, at + 40,
+			      "%" PRIu64 " chunks of the parent, the root says %" PRIu64,
+			      got->parent_chunks, said->parent_chunks);
 	if (got->zero_frames != said->zero_frames)
 		return err_at(e, ERR_STRUCTURE, at + 48,
 			      "%" PRIu64 " zero frames, the root says %" PRIu64, got->zero_frames,
@@ -138,7 +195,7 @@ static int finish(struct walk *w, struct err *e)
 
 static int next_leaf(struct walk *w, struct err *e)
 {
-	int r = leaf_read_(w->s, w->next_leaf++, w->leaf, e);
+	int r = leaf_read_(w->s, w->next_leaf++, w->frame, w->leaf, e);
 
 	if (r)
 		w->leaf->n = 0;
@@ -153,12 +210,25 @@ static int take(struct walk *w, uint32_t i, struct piece *out, struct err *e)
 
 	out->entry[out->n++] = *en;
 	out->chunks += en->chunks;
+	if (w->s->info.is_raw) {
+		*(en->kind == ENTRY_ZERO ? &w->count.zero_chunks : &w->count.raw_chunks) +=
+		    en->chunks;
+		w->count.stored_bytes += en->length;
+		return 0; /* a part of frames that were seen */
+	}
 	out->length += en->length;
+	if (en->kind == ENTRY_PARENT) {
+		w->count.parent_chunks += en->chunks;
+		return 0; /* no frame */
+	}
 	if (en->kind == ENTRY_ZERO) {
 		w->count.zero_chunks += en->chunks;
 		w->count.zero_frames++;
 	}
 	w->count.stored_bytes += en->length;
+	/* Nothing comes out of ciphertext, for a decoder of zstd. */
+	if (w->s->seal && en->kind != ENTRY_ZERO)
+		plain = 0;
 	return expect_frame(w, en->length, (uint32_t)plain, e);
 }
 

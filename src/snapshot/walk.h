@@ -12,10 +12,11 @@
 #define PIECE_BYTES  (512 * KIB)
 #define PIECE_FRAMES (PIECE_BYTES / SNAP_CHUNK_MIN)
 
-/* Some frames of one leaf, back to back. */
+/* Some frames of one leaf, back to back; of a raw file some entries, each with a place of its own.
+ */
 struct piece {
 	uint64_t chunk, chunks;	 /* number of the first, and how many in all */
-	uint64_t offset, length; /* of the frames, at most piece_bytes_max() */
+	uint64_t offset, length; /* of the frames, at most piece_bytes_max(); 0 in a raw file */
 	uint32_t n;
 	struct entry entry[PIECE_FRAMES];
 };
@@ -25,6 +26,7 @@ size_t piece_bytes_max(const struct geometry *g);
 struct walk {
 	const struct snap *s;
 	struct leaf *leaf;
+	uint8_t *frame; /* of a leaf */
 	uint64_t next_leaf;
 	uint32_t in_leaf; /* entries of the leaf handed out */
 	struct root count;

@@ -4,9 +4,12 @@
 #define STATE_HOST_H
 
 #include "state/state.h"
+#include "state/arm64_vcpu.h"
 #include "state/x86_vcpu.h"
 
-#define HOST_CAPS_MAX 64
+#define HOST_CAPS_MAX  64
+#define HOST_REGS_MAX  1152
+#define HOST_SVE_WORDS 8
 
 /* clang-format off */
 #define HOST_CAP_STATE(T, FIELD, FLAG, ENUM, ARRAY, BYTES, TEXT, RECORD, LIST) \
@@ -19,6 +22,14 @@ STATE_DECLARE(host_cap, HOST_CAP_STATE);
 	FIELD(T, 1, u32, index, 1, 0, hex, "Number of the register")
 
 STATE_DECLARE(host_msr, HOST_MSR_STATE);
+
+#define HOST_REG_STATE(T, FIELD, FLAG, ENUM, ARRAY, BYTES, TEXT, RECORD, LIST) \
+	FIELD(T, 1, u64, id, 1, 0, arm64, "KVM's number of the register") \
+	FIELD(T, 2, u64, value, 1, 0, hex, "Contents after reset; 0 if it is wider than 64 bits") \
+	FIELD(T, 3, u64, writable, 1, 0, hex, \
+	      "Bits of a register that tells of the processor which KVM lets a VM have otherwise")
+
+STATE_DECLARE(host_reg, HOST_REG_STATE);
 
 #define HOST_STATE(T, FIELD, FLAG, ENUM, ARRAY, BYTES, TEXT, RECORD, LIST) \
 	TEXT(T, 1, arch, 16, 1, "Architecture: x86_64 or aarch64") \
@@ -33,7 +44,11 @@ STATE_DECLARE(host_msr, HOST_MSR_STATE);
 	FLAG(T, 10, userfaultfd, 1, 0, "userfaultfd can be had, for faults by KVM too") \
 	LIST(T, 11, host_cap, cap, HOST_CAPS_MAX, 1, "KVM capabilities that matter here") \
 	LIST(T, 12, x86_cpuid, cpuid, X86_CPUID_MAX, 1, "CPUID that KVM can give to guests") \
-	LIST(T, 13, host_msr, msr, X86_MSRS_MAX, 1, "Registers that KVM can save and load")
+	LIST(T, 13, host_msr, msr, X86_MSRS_MAX, 1, "Registers that KVM can save and load") \
+	FIELD(T, 14, u32, counter_hz, 1, 0, dec, "Frequency of the counters on aarch64, in Hz") \
+	LIST(T, 15, host_reg, reg, HOST_REGS_MAX, 1, "Registers of a vCPU on aarch64 that has all features") \
+	ARRAY(T, 16, u64, sve_lengths, HOST_SVE_WORDS, 1, hex, \
+	      "Vector lengths of SVE: bit n stands for 128 (n + 1) bits; all 0 without SVE")
 
 STATE_DECLARE(host, HOST_STATE);
 /* clang-format on */

@@ -71,11 +71,6 @@ static int read_name(const struct state_field *f, const json_t *j, uint8_t *st, 
 	return err_set(e, ERR_RANGE, "not one of the names there are");
 }
 
-static int digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Two digits a byte. @n: in, the most there may be; out, how many there were. */
 static int read_bytes(const json_t *j, uint8_t *to, size_t *n, struct err *e)
 {
@@ -84,12 +79,8 @@ static int read_bytes(const json_t *j, uint8_t *to, size_t *n, struct err *e)
 
 	if (len % 2 || len / 2 > *n)
 		return err_set(e, ERR_LIMIT, "no hexadecimal digits of at most %zu bytes", *n);
-	for (size_t i = 0; i < len / 2; i++) {
-		int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
-		if (high < 0 || low < 0)
-			return err_set(e, ERR_ENCODING, "no hexadecimal digits");
-		to[i] = (uint8_t)(high << 4 | low);
-	}
+	if (!num_unhex(text, to, len / 2))
+		return err_set(e, ERR_ENCODING, "no hexadecimal digits");
 	*n = len / 2;
 	return 0;
 }

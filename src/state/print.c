@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "state/arm64_registers.h"
 #include "state/codec.h"
 
 #include <inttypes.h>
@@ -7,15 +8,20 @@
 
 /* Bytes of a blob shown in text; JSON has all of them. */
 #define TEXT_BLOB_MAX 16
+#define SMALL_FIELDS  4
 
 static void put_scalar(const struct state_field *f, uint64_t v, FILE *out)
 {
+	char name[64];
+
 	if (f->type == STATE_BOOL)
 		fputs(v ? "yes" : "no", out);
 	else if (f->shape == STATE_NAMED)
 		fputs(f->names->name[v], out);
 	else if (f->show == SHOW_hex)
 		fprintf(out, "0x%" PRIx64, v);
+	else if (f->show == SHOW_arm64)
+		fprintf(out, "0x%" PRIx64 " %s", v, arm64_reg_name(v, name, sizeof name));
 	else if (f->show == SHOW_size && v && v % MIB == 0)
 		fprintf(out, "%" PRIu64 " MiB", v / MIB);
 	else if (f->show == SHOW_size && v && v % KIB == 0)
@@ -55,6 +61,39 @@ static void put_array(const struct state_field *f, const void *st, FILE *out)
 		fprintf(out, " (then %zu zeros)", f->n - last);
 }
 
+static void put_value(const struct state_field *f, const void *st, FILE *out)
+{
+	const uint8_t *p = (const uint8_t *)st + f->offset;
+
+	if (f->shape == STATE_ARRAY)
+		put_array(f, st, out);
+	else if (f->shape == STATE_BLOB)
+		put_bytes(p, state_count_(f, st), out);
+	else if (f->shape == STATE_STRING)
+		fputs((const char *)p, out);
+	else
+		put_scalar(f, state_load_(f, st, 0), out);
+}
+
+/* Elements of such go in one line each: a processor has hundreds of registers. */
+static bool is_small(const struct state_desc *d)
+{
+	for (size_t i = 0; i < d->n_fields; i++)
+		if (d->field[i].shape == STATE_RECORD || d->field[i].shape == STATE_LIST ||
+		    d->field[i].shape == STATE_ARRAY)
+			return false;
+	return d->n_fields <= SMALL_FIELDS;
+}
+
+static void put_small(const struct state_desc *d, const void *st, FILE *out)
+{
+	for (size_t i = 0; i < d->n_fields; i++) {
+		fprintf(out, "%s%s ", i ? ", " : " ", d->field[i].name);
+		put_value(&d->field[i], st, out);
+	}
+	fputc('\n', out);
+}
+
 static void put_nested(const struct state_field *f, const void *st, int indent, FILE *out)
 {
 	const char *p = (const char *)st + f->offset;
@@ -65,8 +104,13 @@ static void put_nested(const struct state_field *f, const void *st, int indent, 
 		return;
 	}
 	for (uint32_t i = 0; i < state_count_(f, st); i++) {
-		fprintf(out, "%*s%s %u:\n", indent, "", f->name, i);
-		state_text(f->record, p + i * f->record->size, indent + 2, out);
+		fprintf(out, "%*s%s %u:", indent, "", f->name, i);
+		if (is_small(f->record)) {
+			put_small(f->record, p + i * f->record->size, out);
+		} else {
+			fputc('\n', out);
+			state_text(f->record, p + i * f->record->size, indent + 2, out);
+		}
 	}
 }
 
@@ -74,21 +118,13 @@ void state_text(const struct state_desc *d, const void *st, int indent, FILE *ou
 {
 	for (size_t i = 0; i < d->n_fields; i++) {
 		const struct state_field *f = &d->field[i];
-		const uint8_t *p = (const uint8_t *)st + f->offset;
 
 		if (f->shape == STATE_RECORD || f->shape == STATE_LIST) {
 			put_nested(f, st, indent, out);
 			continue;
 		}
 		fprintf(out, "%*s%-20s ", indent, "", f->name);
-		if (f->shape == STATE_ARRAY)
-			put_array(f, st, out);
-		else if (f->shape == STATE_BLOB)
-			put_bytes(p, state_count_(f, st), out);
-		else if (f->shape == STATE_STRING)
-			fputs((const char *)p, out);
-		else
-			put_scalar(f, state_load_(f, st, 0), out);
+		put_value(f, st, out);
 		fputc('\n', out);
 	}
 }
@@ -100,7 +136,7 @@ static json_t *json_scalar(const struct state_field *f, uint64_t v)
 		return json_boolean(v);
 	if (f->shape == STATE_NAMED)
 		return json_string(f->names->name[v]);
-	if (f->show == SHOW_hex)
+	if (f->show == SHOW_hex || f->show == SHOW_arm64)
 		return json_sprintf("0x%" PRIx64, v);
 	if (v > INT64_MAX)
 		return json_sprintf("%" PRIu64, v);

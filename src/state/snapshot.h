@@ -24,4 +24,11 @@ STATE_DECLARE(snapshot_identity, SNAPSHOT_IDENTITY_STATE);
 
 STATE_DECLARE(snapshot_ram, SNAPSHOT_RAM_STATE);
 
+#define SNAPSHOT_PARENT_STATE(T, FIELD, FLAG, ENUM, ARRAY, BYTES, TEXT, RECORD, LIST)              \
+	ARRAY(T, 1, u8, uuid, 16, 1, hex, "Of the snapshot that has what is missing here")         \
+	ARRAY(T, 2, u8, digest, 32, 1, hex, "What its footer ends with: it names that one file")   \
+	TEXT(T, 3, file, 255, 1, "Name it had, in the same folder; a hint")
+
+STATE_DECLARE(snapshot_parent, SNAPSHOT_PARENT_STATE);
+
 #endif

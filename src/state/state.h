@@ -35,7 +35,13 @@
 #include <stdio.h>
 
 enum state_type { STATE_U8, STATE_U16, STATE_U32, STATE_U64, STATE_BOOL };
-enum state_show { SHOW_dec, SHOW_hex, SHOW_size, SHOW_ns };
+enum state_show {
+	SHOW_dec,
+	SHOW_hex,
+	SHOW_size,
+	SHOW_ns,
+	SHOW_arm64, /* hexadecimal, and in text the name of the register with that number */
+};
 enum state_shape {
 	STATE_SCALAR,
 	STATE_NAMED, /* u8 that has a name for each value */
@@ -98,7 +104,8 @@ int state_decode(const struct state_desc *d, struct cbor_in *in, void *st,
 /** state_equal() - same value in every field (padding and unused list room do not count). */
 bool state_equal(const struct state_desc *d, const void *a, const void *b);
 
-/** state_text() - one "  name  value" line a field; long arrays and lists on lines of their own. */
+/** state_text() - one "  name  value" line a field; records and elements of lists on lines of their
+ * own, in one line if they are small. */
 void state_text(const struct state_desc *d, const void *st, int indent, FILE *out);
 
 /** state_json() - a JSON object, keys as named in the table; ends without a newline. */

@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every table there is: the one place that makes descriptors of them. */
+#include "state/arm64_gic.h"
+#include "state/arm64_vcpu.h"
 #include "state/acpi_pm.h"
 #include "state/clock.h"
 #include "state/debug_exit.h"
 #include "state/disk.h"
 #include "state/cpu_policy.h"
+#include "state/cpufreq.h"
 #include "state/host.h"
 #include "state/i8042.h"
 #include "state/layout.h"
 #include "state/machine.h"
 #include "state/pci.h"
+#include "state/pl031.h"
 #include "state/rtc.h"
 #include "state/snapshot.h"
+#include "state/stall.h"
 #include "state/uart.h"
 #include "state/virtio.h"
+#include "state/vmgenid.h"
 #include "state/x86_irqchip.h"
 #include "state/x86_vcpu.h"
 
@@ -39,6 +45,7 @@ STATE_DEFINE(disk_image_state, DISK_IMAGE_STATE, "disk-image", 1, "One image of 
 STATE_DEFINE(disk_state, DISK_STATE, "disk", 1, "The images that hold a disk's contents");
 STATE_DEFINE(host_cap, HOST_CAP_STATE, "host-cap", 1, "One KVM capability");
 STATE_DEFINE(host_msr, HOST_MSR_STATE, "host-msr", 1, "One model-specific register");
+STATE_DEFINE(host_reg, HOST_REG_STATE, "host-reg", 1, "A register that a host's vCPUs have");
 STATE_DEFINE(host, HOST_STATE, "host", 1, "What the host could carry");
 STATE_DEFINE(cpu_policy, CPU_POLICY_STATE, "cpu-policy", 1, "Features that guests get");
 STATE_DEFINE(clock, CLOCK_STATE, "clock", 1, "The guest's time at the pause");
@@ -52,9 +59,19 @@ STATE_DEFINE(x86_pic, X86_PIC_STATE, "x86-pic", 1, "An 8259A interrupt controlle
 STATE_DEFINE(x86_pit_channel, X86_PIT_CHANNEL_STATE, "x86-pit-channel", 1, "An 8254 channel");
 STATE_DEFINE(x86_irqchip, X86_IRQCHIP_STATE, "x86-irqchip", 1,
 	     "Interrupt controllers and timer in KVM");
+STATE_DEFINE(arm64_reg, ARM64_REG_STATE, "arm64-reg", 1, "A register of an aarch64 vCPU");
+STATE_DEFINE(arm64_wide, ARM64_WIDE_STATE, "arm64-wide", 1, "A register wider than 64 bits");
+STATE_DEFINE(arm64_unread, ARM64_UNREAD_STATE, "arm64-unread", 1, "A register left out");
+STATE_DEFINE(arm64_vcpu, ARM64_VCPU_STATE, "arm64-vcpu", 1, "An aarch64 virtual CPU");
+NAMES(arm64_gic_space_names, [GIC_DIST] = "distributor", [GIC_REDIST] = "redistributor",
+      [GIC_CPU] = "cpu-interface", [GIC_LEVEL] = "line-level", [GIC_ITS] = "its");
+STATE_DEFINE(arm64_gic_reg, ARM64_GIC_REG_STATE, "arm64-gic-reg", 1, "A register of the GIC");
+STATE_DEFINE(arm64_gic, ARM64_GIC_STATE, "arm64-gic", 1, "Interrupt controller in KVM");
 STATE_DEFINE(snapshot_identity, SNAPSHOT_IDENTITY_STATE, "identity", 1,
 	     "What a snapshot is of, and who made it");
 STATE_DEFINE(snapshot_ram, SNAPSHOT_RAM_STATE, "ram", 1, "How RAM is stored in a snapshot");
+STATE_DEFINE(snapshot_parent, SNAPSHOT_PARENT_STATE, "parent", 1,
+	     "The snapshot that an incremental one needs");
 STATE_DEFINE(pci_vector_state, PCI_VECTOR_STATE, "pci-vector", 1, "An MSI-X vector");
 STATE_DEFINE(pci_state, PCI_STATE, "pci", 1, "Configuration space of a PCI function");
 STATE_DEFINE(pci_host_state, PCI_HOST_STATE, "pci-host", 1, "The PCI host bridge");
@@ -64,11 +81,18 @@ STATE_DEFINE(virtio_blk_state, VIRTIO_BLK_STATE, "virtio-blk", 1, "A virtio disk
 STATE_DEFINE(virtio_net_state, VIRTIO_NET_STATE, "virtio-net", 1, "A virtio network device");
 STATE_DEFINE(virtio_rng_state, VIRTIO_RNG_STATE, "virtio-rng", 1, "A virtio entropy source");
 STATE_DEFINE(virtio_console_state, VIRTIO_CONSOLE_STATE, "virtio-console", 1, "A virtio console");
+STATE_DEFINE(virtio_balloon_state, VIRTIO_BALLOON_STATE, "virtio-balloon", 1, "A virtio balloon");
 STATE_DEFINE(uart_state, UART_STATE, "uart", 1, "A 16550A serial port");
 STATE_DEFINE(i8042_state, I8042_STATE, "i8042", 1, "The keyboard controller, without keyboard");
 STATE_DEFINE(rtc_state, RTC_STATE, "rtc", 1, "The MC146818 real-time clock");
 STATE_DEFINE(acpi_pm_state, ACPI_PM_STATE, "acpi-pm", 1, "ACPI fixed hardware");
 STATE_DEFINE(debug_exit_state, DEBUG_EXIT_STATE, "debug-exit", 1, "The exit port of test guests");
+STATE_DEFINE(vmgenid_state, VMGENID_STATE, "vmgenid", 1, "The generation identifier");
+STATE_DEFINE(pl031_state, PL031_STATE, "pl031", 1, "The PL031 real-time clock");
+STATE_DEFINE(stall_vcpu, STALL_VCPU_STATE, "stall-vcpu", 1, "The stall detector of a vCPU");
+STATE_DEFINE(stall_state, STALL_STATE, "stall-detector", 1, "The stall detector");
+STATE_DEFINE(cpufreq_vcpu, CPUFREQ_VCPU_STATE, "cpufreq-vcpu", 1, "Virtual cpufreq of a vCPU");
+STATE_DEFINE(cpufreq_state, CPUFREQ_STATE, "cpufreq", 1, "Virtual cpufreq");
 
 const struct state_desc *const state_all[] = {
 	&layout_region_desc,
@@ -77,11 +101,12 @@ const struct state_desc *const state_all[] = {
 	&machine_device_desc,
 	&machine_desc,
 	&snapshot_identity_desc,
-	&snapshot_ram_desc,
+	&snapshot_ram_desc, &snapshot_parent_desc,
 	&disk_image_state_desc,
 	&disk_state_desc,
 	&host_cap_desc,
 	&host_msr_desc,
+	&host_reg_desc,
 	&host_desc,
 	&clock_desc,
 	&x86_segment_desc,
@@ -93,11 +118,23 @@ const struct state_desc *const state_all[] = {
 	&x86_pic_desc,
 	&x86_pit_channel_desc,
 	&x86_irqchip_desc,
+	&arm64_reg_desc,
+	&arm64_wide_desc,
+	&arm64_unread_desc,
+	&arm64_vcpu_desc,
+	&arm64_gic_reg_desc,
+	&arm64_gic_desc,
 	&uart_state_desc,
 	&i8042_state_desc,
 	&rtc_state_desc,
 	&acpi_pm_state_desc,
 	&debug_exit_state_desc,
+	&vmgenid_state_desc,
+	&pl031_state_desc,
+	&stall_vcpu_desc,
+	&stall_state_desc,
+	&cpufreq_vcpu_desc,
+	&cpufreq_state_desc,
 	&pci_vector_state_desc,
 	&pci_state_desc,
 	&pci_host_state_desc,
@@ -107,6 +144,7 @@ const struct state_desc *const state_all[] = {
 	&virtio_net_state_desc,
 	&virtio_rng_state_desc,
 	&virtio_console_state_desc,
+	&virtio_balloon_state_desc,
 	NULL,
 };
 

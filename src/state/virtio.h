@@ -53,9 +53,19 @@ STATE_DECLARE(virtio_state, VIRTIO_STATE);
 #define VIRTIO_CONSOLE_STATE(T, FIELD, FLAG, ENUM, ARRAY, BYTES, TEXT, RECORD, LIST)               \
 	VIRTIO_COMMON(T, RECORD)
 
+#define VIRTIO_BALLOON_STATE(T, FIELD, FLAG, ENUM, ARRAY, BYTES, TEXT, RECORD, LIST)               \
+	VIRTIO_COMMON(T, RECORD)                                                                   \
+	FIELD(T, 3, u32, target_pages, 1, 0, dec,                                                  \
+	      "Pages of 4096 bytes that the guest is asked to give up")                            \
+	FIELD(T, 4, u32, actual_pages, 1, 0, dec, "Pages that it says it has given up")            \
+	FIELD(T, 5, u32, poison, 1, 0, hex, "What it fills free pages with, if that was accepted") \
+	FIELD(T, 6, u32, hint_command, 1, 0, dec,                                                  \
+	      "Last command to hint at free pages, which is done; 0 for none yet")
+
 STATE_DECLARE(virtio_blk_state, VIRTIO_BLK_STATE);
 STATE_DECLARE(virtio_net_state, VIRTIO_NET_STATE);
 STATE_DECLARE(virtio_rng_state, VIRTIO_RNG_STATE);
 STATE_DECLARE(virtio_console_state, VIRTIO_CONSOLE_STATE);
+STATE_DECLARE(virtio_balloon_state, VIRTIO_BALLOON_STATE);
 
 #endif

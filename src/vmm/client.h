@@ -12,6 +12,7 @@
 struct client {
 	struct rpc rpc;
 	json_int_t last_id;
+	int timeout_ms; /* for the next message; 0: none */
 	/* Events that come while an answer is awaited; may be NULL. */
 	void (*event)(void *arg, const char *name, const json_t *params);
 	void *arg;
@@ -29,5 +30,13 @@ int client_call(struct client *c, const char *method, json_t *params, const int 
 /** client_simple() - open, call without parameters, close. */
 int client_simple(const char *name, const char *method, json_t *params, json_t **result,
 		  struct err *e) MUST_CHECK;
+
+/**
+ * client_end() - end the VM @name
+ *
+ * By its control socket, or with SIGTERM if it does not answer there: while its memory is still
+ * coming the event loop may wait for that. Returns once it was told.
+ */
+int client_end(const char *name, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/commands.h"
 #include "vmm/disks.h"
+#include "vmm/keys.h"
 
 #include "snapshot/verdict.h"
 
@@ -27,11 +28,15 @@ static int apply_rules(const struct snap *snap, const char *profile, struct find
 	return r;
 }
 
-static int check(const char *path, const char *profile, struct findings *out, struct err *e)
+static int check(const char *path, struct keys_in *keys, const char *profile, struct findings *out,
+		 struct err *e)
 {
 	struct snap *snap = NULL;
-	int r = snap_open_file(path, &snap, e);
+	int r = keys_in_load(keys, e);
 
+	if (!r)
+		r = snap_open_file(path, &keys->opts, &snap, e);
+	keys_in_fini(keys);
 	if (!r)
 		r = apply_rules(snap, profile, out, e);
 	snap_close(snap);
@@ -51,8 +56,10 @@ static int run(const struct command *self, int argc, char **argv)
 {
 	bool json = false, list = false;
 	const char *path, *profile = NULL;
+	struct keys_in keys = {0};
 	const struct option_spec spec[] = {
 	    {0, "host", "PROFILE", OPT_TEXT, &profile, "on that host, by its exported profile"},
+	    KEYS_IN_OPTIONS(keys),
 	    {0, "json", NULL, OPT_FLAG, &json, "print JSON"},
 	    {0, "rules", NULL, OPT_FLAG, &list, "print every rule there is, as Markdown"},
 	};
@@ -68,12 +75,12 @@ static int run(const struct command *self, int argc, char **argv)
 	struct findings *f = calloc(1, sizeof *f);
 	int r = !f	? err_set(&e, ERR_NOMEM, "out of memory")
 		: !path ? err_set(&e, ERR_USAGE, "check: no snapshot given (vmm check --help)")
-			: check(path, profile, f, &e);
+			: check(path, &keys, profile, f, &e);
 	status = r ? fail(&e) : print_findings(f, json);
 	free(f);
 	return status;
 }
 
 const struct command cmd_check = {
-    "check", "FILE [--host PROFILE] [--json] | --rules",
+    "check", "FILE [--host PROFILE] [--key KEY] [--verify-key FILE] [--json] | --rules",
     "would this snapshot restore here, or on another host? exit status 3 if not", run};

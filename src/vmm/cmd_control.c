@@ -39,7 +39,9 @@ static int stop(const struct command *self, int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	if (client_simple(name, "stop", json_pack("{s:b}", "force", force), &result, &e))
+	if (force)
+		return client_end(name, &e) ? fail(&e) : STATUS_DONE;
+	if (client_simple(name, "stop", NULL, &result, &e))
 		return fail(&e);
 	json_decref(result);
 	return STATUS_DONE;
@@ -47,6 +49,25 @@ static int stop(const struct command *self, int argc, char **argv)
 
 const struct command cmd_stop = {"stop", "NAME [--force]", "press a VM's power button, or end it",
 				 stop};
+
+/* Its fields in one line. */
+static void print_object(const char *key, const json_t *v)
+{
+	const char *k;
+	json_t *field;
+
+	printf("%s", key);
+	json_object_foreach((json_t *)(uintptr_t)v, k, field)
+	{
+		char *text = json_dumps(field, JSON_ENCODE_ANY | JSON_COMPACT);
+		printf("  %s=%s", k,
+		       json_is_string(field) ? json_string_value(field)
+		       : text		     ? text
+					     : "");
+		free(text);
+	}
+	putchar('\n');
+}
 
 static void print_value(const char *key, const json_t *v)
 {
@@ -59,22 +80,9 @@ static void print_value(const char *key, const json_t *v)
 		printf("%-14s %lld\n", key, (long long)json_integer_value(v));
 	else if (json_is_boolean(v))
 		printf("%-14s %s\n", key, json_is_true(v) ? "yes" : "no");
-	json_array_foreach(v, i, item)
-	{
-		const char *k;
-		json_t *field;
-		printf("%s", key);
-		json_object_foreach(item, k, field)
-		{
-			char *text = json_dumps(field, JSON_ENCODE_ANY | JSON_COMPACT);
-			printf("  %s=%s", k,
-			       json_is_string(field) ? json_string_value(field)
-			       : text		     ? text
-						     : "");
-			free(text);
-		}
-		putchar('\n');
-	}
+	else if (json_is_object(v))
+		print_object(key, v);
+	json_array_foreach(v, i, item) print_object(key, item);
 }
 
 static int status_run(const struct command *self, int argc, char **argv)

@@ -2,6 +2,10 @@
 #include "vmm/commands.h"
 #include "vmm/cpu.h"
 
+#include "layout/x86_cpu.h"
+#include "state/arm64_registers.h"
+
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,14 +24,11 @@ static int host_policy(struct cpu_policy *out, struct err *e)
 	return r;
 }
 
-static void print_text(const struct cpu_policy *p)
+static void print_x86(const struct cpu_policy *p)
 {
 	char names[800];
 
-	printf("name                  %s\narchitecture          %s\n", p->name, p->arch);
 	printf("vendor                %s\n", p->vendor[0] ? p->vendor : "any");
-	if (p->phys_bits)
-		printf("physical bits         %u\n", p->phys_bits);
 	for (size_t i = 0; i < x86_features_n; i++) {
 		const struct x86_feature_reg *r = &x86_features[i];
 		uint32_t bits =
@@ -35,6 +36,51 @@ static void print_text(const struct cpu_policy *p)
 		if (bits)
 			printf("%-21s %s\n", r->text, x86_cpu_names(r, bits, names, sizeof names));
 	}
+}
+
+static void print_fields(const struct arm64_reg *reg)
+{
+	char name[64];
+
+	for (unsigned shift = 0; shift < 64; shift += 4) {
+		const char *field = strchr(arm64_field_name(reg->id, shift, name, sizeof name), '.');
+		if (field && reg->value >> shift & 15)
+			printf(" %s=%u", field + 1, (unsigned)(reg->value >> shift & 15));
+	}
+}
+
+static void print_arm64(const struct cpu_policy *p)
+{
+	static const struct {
+		uint32_t feature;
+		const char *name;
+	} features[] = {
+	    {ARM64_FEATURE_SVE, "SVE"},
+	    {ARM64_FEATURE_PTRAUTH_ADDRESS, "pointer authentication"},
+	    {ARM64_FEATURE_PTRAUTH_GENERIC, "generic authentication"},
+	    {ARM64_FEATURE_PMU, "performance monitors"},
+	};
+	char name[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(features); i++)
+		if (p->features & features[i].feature)
+			printf("feature               %s\n", features[i].name);
+	if (p->stolen_time)
+		puts("feature               stolen time");
+	for (uint32_t i = 0; i < p->reg_n; i++) {
+		const struct arm64_reg *reg = &p->reg[i];
+		printf("%-21s 0x%016" PRIx64, arm64_reg_name(reg->id, name, sizeof name), reg->value);
+		print_fields(reg);
+		putchar('\n');
+	}
+}
+
+static void print_text(const struct cpu_policy *p)
+{
+	printf("name                  %s\narchitecture          %s\n", p->name, p->arch);
+	if (p->phys_bits)
+		printf("physical bits         %u\n", p->phys_bits);
+	(strcmp(p->arch, "x86_64") ? print_arm64 : print_x86)(p);
 }
 
 static int show(const char *name, bool json)

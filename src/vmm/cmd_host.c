@@ -22,13 +22,32 @@ int this_host(struct host *out, struct err *e)
 	return r;
 }
 
+static void print_vectors(const struct host *h)
+{
+	const char *before = "SVE vectors  ";
+
+	for (unsigned n = 0; n < 64 * HOST_SVE_WORDS; n++)
+		if (h->sve_lengths[n / 64] >> n % 64 & 1) {
+			printf("%s %u", before, (n + 1) * 128);
+			before = ",";
+		}
+	if (*before == ',')
+		puts(" bits");
+}
+
 static void print_text(const struct host *h, const struct arch_speed *speed)
 {
 	printf("architecture  %s\nkernel        %s\nprocessor     %s\n", h->arch, h->kernel,
 	       h->cpu_model);
 	printf("vCPUs         up to %u in a VM\nmemory slots  %u\nphysical bits %u\n", h->vcpus,
 	       h->memslots, h->phys_bits);
-	printf("TSC           %u kHz%s\n", h->tsc_khz, h->tsc_scaling ? ", can be scaled" : "");
+	if (h->tsc_khz)
+		printf("TSC           %u kHz%s\n", h->tsc_khz,
+		       h->tsc_scaling ? ", can be scaled" : "");
+	if (h->counter_hz)
+		printf("counters      %u Hz\nregisters     %u for each vCPU\n", h->counter_hz,
+		       h->reg_n);
+	print_vectors(h);
 	printf("userfaultfd   %s\n", h->userfaultfd ? "yes" : "no");
 	printf("kernel code   %u million instructions a second: %s\n", speed->kernel_mips,
 	       speed->native ? "runs on the processor"

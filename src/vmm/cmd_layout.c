@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/commands.h"
+#include "vmm/keys.h"
 
 #include "layout/compat.h"
 #include "layout/picture.h"
@@ -15,6 +16,7 @@ struct options {
 	bool json, svg, html, its;
 	uint64_t memory, kernel, initrd, swiotlb, firmware, pvm_firmware;
 	uint32_t cpus, phys_bits, gic;
+	struct keys_in keys;
 };
 
 static int list(bool json)
@@ -52,10 +54,10 @@ static void fill_params(const struct options *o, const struct layout_def *def,
 	layout_params_complete(def, p);
 }
 
-static int from_file(const char *path, struct layout *out, struct err *e)
+static int from_file(const char *path, const struct options *o, struct layout *out, struct err *e)
 {
 	struct snap *snap = NULL;
-	int r = snap_open_file(path, &snap, e);
+	int r = snap_open_file(path, &o->keys.opts, &snap, e);
 
 	if (!r)
 		*out = *snap_layout(snap);
@@ -73,7 +75,7 @@ static int obtain(const char *what, const struct options *o, struct layout *out,
 		return err_set(e, ERR_NAME,
 			       "%s is neither a layout (vmm layout list) nor a snapshot", what);
 	if (!def)
-		return from_file(what, out, e);
+		return from_file(what, o, out, e);
 	fill_params(o, def, &p);
 	return layout_build(def, &p, out, e);
 }
@@ -147,6 +149,7 @@ static int run(const struct command *self, int argc, char **argv)
 	    {0, "swiotlb", "SIZE", OPT_SIZE, &o.swiotlb, "static swiotlb (aarch64)"},
 	    {0, "gic", "N", OPT_COUNT, &o.gic, "2 or 3 (3, aarch64)"},
 	    {0, "its", NULL, OPT_FLAG, &o.its, "a GICv3 has an ITS (aarch64)"},
+	    KEYS_IN_OPTIONS(o.keys),
 	};
 	struct err e = ERR_INIT;
 	const char *words[3];
@@ -160,12 +163,17 @@ static int run(const struct command *self, int argc, char **argv)
 	}
 	if (!strcmp(words[0], "list") && !words[1] && !o.svg && !o.html)
 		return list(o.json);
-	if (!strcmp(words[0], "show") && words[1] && !words[2])
-		return show(words[1], &o);
-	if (!strcmp(words[0], "diff") && words[1] && words[2])
-		return diff(words[1], words[2], &o);
-	err_set(&e, ERR_USAGE, "layout: list, show ID or diff A B (vmm layout --help)");
-	return fail(&e);
+	bool show_one = !strcmp(words[0], "show") && words[1] && !words[2];
+	bool diff_two = !strcmp(words[0], "diff") && words[1] && words[2];
+	int r = show_one || diff_two
+		    ? keys_in_load(&o.keys, &e)
+		    : err_set(&e, ERR_USAGE,
+			      "layout: list, show ID or diff A B (vmm layout --help)");
+	status = r	    ? fail(&e)
+		 : show_one ? show(words[1], &o)
+			    : diff(words[1], words[2], &o);
+	keys_in_fini(&o.keys);
+	return status;
 }
 
 const struct command cmd_layout = {"layout", "list | show ID|FILE | diff A B [options]",

@@ -18,11 +18,11 @@
 struct options {
 	const char *name, *layout, *console, *virtio_console;
 	struct image_files image;
-	const char *cpu, *phys_bits;
-	uint64_t memory;
-	uint32_t cpus;
+	const char *cpu, *phys_bits, *watchdog;
+	uint64_t memory, swiotlb;
+	uint32_t cpus, gic;
 	struct option_list disk, net, serial;
-	bool debug_exit, allow_emulated, detach, paused;
+	bool hugepages, balloon, debug_exit, allow_emulated, detach, paused;
 };
 
 /* Everything that is open, so that one function closes it. */
@@ -94,6 +94,27 @@ static int check_host(const struct setup *s, struct err *e)
 	return r;
 }
 
+static bool host_has(const struct host *h, const char *cap)
+{
+	for (uint32_t i = 0; i < h->cap_n; i++)
+		if (!strcmp(h->cap[i].name, cap))
+			return h->cap[i].value;
+	return false;
+}
+
+/* The best interrupt controller that this host can make, for definitions that have one; or the one
+ * that was asked for. */
+static void set_gic(const struct options *o, const struct host *h, const struct layout_def *def,
+		    struct layout_params *p)
+{
+	p->gic_version = host_has(h, "GICV3") ? 3 : 2;
+	p->gic_its = host_has(h, "ITS");
+	layout_params_fit(def, p);
+	if (o->gic)
+		p->gic_version = o->gic > UINT8_MAX ? UINT8_MAX : (uint8_t)o->gic;
+	p->gic_its &= p->gic_version == 3;
+}
+
 static int build_layout(const struct options *o, struct setup *s, struct err *e)
 {
 	const struct layout_def *def = layout_def_find(o->layout);
@@ -106,6 +127,8 @@ static int build_layout(const struct options *o, struct setup *s, struct err *e)
 			       s->host->arch);
 	layout_params_init(&p, o->memory);
 	p.vcpus = o->cpus;
+	set_gic(o, s->host, def, &p);
+	p.swiotlb_bytes = o->swiotlb;
 	int r = o->phys_bits ? set_phys_bits(o, s, def, &p, e) : 0;
 	if (!r)
 		r = arch_image_params(s->image.arch, def, &p, e);
@@ -146,19 +169,6 @@ static int add_disk(const char *text, uint32_t i, struct setup *s, struct err *e
 	return machine_add(s->machine, &md, e);
 }
 
-/* Locally administered, and the same for the same VM and device. */
-static void default_mac(const char *vm, const char *id, uint8_t mac[static 6])
-{
-	struct sha256 *h = sha256_new();
-	uint8_t digest[SHA256_BYTES];
-
-	sha256_add(h, vm, strlen(vm) + 1);
-	sha256_add(h, id, strlen(id));
-	sha256_end(h, digest);
-	memcpy(mac, digest, 6);
-	mac[0] = (mac[0] & 0xfc) | 2;
-}
-
 static int parse_mac(const char *text, uint8_t mac[static 6], struct err *e)
 {
 	unsigned b[6];
@@ -188,7 +198,7 @@ static int add_net(const char *vm, const char *text, uint32_t i, struct setup *s
 		r = options_check_keys(text, keys, e);
 	snprintf(fallback, sizeof fallback, "net%u", i);
 	const char *name = key(text, "id", fallback, id, sizeof id);
-	default_mac(vm, name, mac);
+	machine_mac(vm, name, mac);
 	if (!r && options_key(text, "mac", mac_text, sizeof mac_text))
 		r = parse_mac(mac_text, mac, e);
 	if (!r)
@@ -205,6 +215,7 @@ static int build_machine(const struct options *o, struct setup *s, struct err *e
 	int r =
 	    machine_begin(s->layout, s->cpu ? s->cpu->name : "host", o->debug_exit, s->machine, e);
 
+	s->machine->watchdog_stops = o->watchdog && !strcmp(o->watchdog, "stop");
 	for (uint32_t i = 0; !r && i < o->disk.n; i++)
 		r = add_disk(o->disk.text[i], i, s, e);
 	for (uint32_t i = 0; !r && i < o->net.n; i++)
@@ -215,6 +226,10 @@ static int build_machine(const struct options *o, struct setup *s, struct err *e
 	}
 	if (!r && o->virtio_console) {
 		virtio_console_describe(&md, "hvc");
+		r = machine_add(s->machine, &md, e);
+	}
+	if (!r && o->balloon) {
+		virtio_balloon_describe(&md, "balloon");
 		r = machine_add(s->machine, &md, e);
 	}
 	if (!r)
@@ -259,6 +274,7 @@ static int build_vm(const struct options *o, struct setup *s, struct vm **out, s
 	    .layout = s->layout,
 	    .machine = s->machine,
 	    .cpu = s->cpu,
+	    .hugepages = o->hugepages,
 	    .backend = s->backends.item,
 	    .backend_n = s->backends.n,
 	};
@@ -300,6 +316,18 @@ static int run_vm(const struct options *o)
 	return status;
 }
 
+static int check_watchdog(const struct options *o, struct err *e)
+{
+	if (!o->watchdog)
+		return 0;
+	if (strcmp(o->watchdog, "reset") && strcmp(o->watchdog, "stop"))
+		return err_set(e, ERR_USAGE, "--watchdog %s: reset or stop", o->watchdog);
+	if (!machine_has(o->layout, "stall-detector"))
+		return err_set(e, ERR_USAGE, "--watchdog: a machine of layout %s has no watchdog",
+			       o->layout);
+	return 0;
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct options o = {
@@ -309,23 +337,31 @@ static int run(const struct command *self, int argc, char **argv)
 	};
 	const struct option_spec spec[] = {
 	    {'n', "name", "NAME", OPT_TEXT, &o.name, "how other commands call it"},
-	    {'k', "kernel", "FILE", OPT_TEXT, &o.image.kernel, "bzImage, ELF or multiboot kernel"},
+	    {'k', "kernel", "FILE", OPT_TEXT, &o.image.kernel, "kernel: bzImage, ELF, multiboot; Image on aarch64"},
 	    {'i', "initrd", "FILE", OPT_TEXT, &o.image.initrd, "initial RAM disk"},
 	    {'c', "cmdline", "TEXT", OPT_TEXT, &o.image.cmdline, "kernel command line"},
 	    {0, "bios", "FILE", OPT_TEXT, &o.image.bios, "firmware instead of a kernel"},
+	    {0, "pvm-firmware", "FILE", OPT_TEXT, &o.image.pvm_firmware,
+	     "firmware of a protected VM, on aarch64"},
 	    {'m', "memory", "SIZE", OPT_SIZE, &o.memory, "RAM, in steps of 2M (512M)"},
+	    {0, "hugepages", NULL, OPT_FLAG, &o.hugepages, "memory in huge pages of the host"},
+	    {0, "balloon", NULL, OPT_FLAG, &o.balloon, "let the guest give memory back"},
 	    {0, "cpus", "N", OPT_COUNT, &o.cpus, "virtual CPUs, 1 to 16 (1)"},
-	    {0, "layout", "ID", OPT_TEXT, &o.layout, "memory map (x86_64/linux, x86_64/bios)"},
+	    {0, "layout", "ID", OPT_TEXT, &o.layout, "memory map (linux or bios, of this host)"},
 	    {0, "cpu", "POLICY", OPT_TEXT, &o.cpu,
 	     "features: host, x86_64-v2, x86_64-v3 or a FILE (host)"},
+	    {0, "gic", "N", OPT_COUNT, &o.gic, "interrupt controller on aarch64: 2 or 3 (best)"},
+	    {0, "swiotlb", "SIZE", OPT_SIZE, &o.swiotlb, "pool of memory for DMA, on aarch64"},
 	    {0, "phys-bits", "N", OPT_TEXT, &o.phys_bits, "physical address bits, or host (40)"},
 	    {'d', "disk", "DISK", OPT_LIST, &o.disk, "path=FILE[,id=ID][,ro]; repeatable"},
 	    {0, "net", "NET", OPT_LIST, &o.net, "tap=NAME[,id=ID][,mac=MAC]; repeatable"},
 	    {0, "console", "TARGET", OPT_TEXT, &o.console,
-	     "COM1: stdio, file:F, unix:F or none (stdio)"},
-	    {0, "serial", "N=TARGET", OPT_LIST, &o.serial, "COM2 to COM4 likewise"},
+	     "first serial port: stdio, file:F, unix:F or none (stdio)"},
+	    {0, "serial", "N=TARGET", OPT_LIST, &o.serial, "the others likewise, 2 to 4"},
 	    {0, "virtio-console", "TARGET", OPT_TEXT, &o.virtio_console, "add /dev/hvc0, likewise"},
-	    {0, "debug-exit", NULL, OPT_FLAG, &o.debug_exit, "offer the isa-debug-exit port"},
+	    {0, "watchdog", "ACTION", OPT_TEXT, &o.watchdog,
+	     "when a vCPU stalls, on aarch64: reset or stop (reset)"},
+	    {0, "debug-exit", NULL, OPT_FLAG, &o.debug_exit, "a port by which test guests end it"},
 	    {0, "allow-emulated", NULL, OPT_FLAG, &o.allow_emulated,
 	     "even if KVM emulates kernel code"},
 	    {0, "detach", NULL, OPT_FLAG, &o.detach, "return once the guest runs"},
@@ -342,6 +378,8 @@ static int run(const struct command *self, int argc, char **argv)
 		o.layout = image_layout(&o.image);
 	int r = o.name ? image_check(&o.image, o.layout, &e)
 		       : err_set(&e, ERR_USAGE, "run: --name is needed (vmm run --help)");
+	if (!r)
+		r = check_watchdog(&o, &e);
 	if (!r && o.detach && !strcmp(o.console, "stdio"))
 		err_set(&e, ERR_USAGE, "run: --detach and --console stdio do not go together");
 	return e.code ? fail(&e) : run_vm(&o);

@@ -3,7 +3,7 @@
 #ifndef VMM_CPU_H
 #define VMM_CPU_H
 
-#include "layout/x86_cpu.h"
+#include "layout/cpu_policy.h"
 
 /** cpu_is_host() - all that the host can give: there is no policy to look up. */
 bool cpu_is_host(const char *name);

@@ -20,8 +20,19 @@ static bool ends_in(const char *text, const char *suffix)
 	return n >= m && !strcmp(text + n - m, suffix);
 }
 
-/* "DIR/NAME.8 random digits" and @suffix: the folder of @image unless @dir is given. An overlay over
- * an overlay does not get longer and longer: what the last one added is taken away first. */
+#define DIGITS 8
+
+/* An overlay over an overlay does not get longer and longer: how much of @name is there without what the
+ * last one added. */
+static size_t plain_length(const char *name)
+{
+	size_t n = strlen(name), added = strlen(DISK_OVERLAY_SUFFIX) + DIGITS + 1;
+	bool has = n > added && ends_in(name, DISK_OVERLAY_SUFFIX) && name[n - added] == '.';
+
+	return has ? n - added : n;
+}
+
+/* "DIR/NAME.8 random digits" and @suffix: the folder of @image unless @dir is given. */
 static int new_path(const char *image, const char *dir, const char *suffix,
 		    char out[static DISK_PATH_MAX + 1], struct err *e)
 {
@@ -33,9 +44,7 @@ static int new_path(const char *image, const char *dir, const char *suffix,
 	if (dir && !realpath(dir, full))
 		return err_sys(e, ERR_IO, errno, "%s", dir);
 	char *base = basename(name);
-	size_t n = strlen(base), added = strlen(DISK_OVERLAY_SUFFIX) + 9;
-	if (n > added && ends_in(base, DISK_OVERLAY_SUFFIX) && base[n - added] == '.')
-		base[n - added] = '\0';
+	base[plain_length(base)] = '\0';
 	if (getrandom(&r, sizeof r, 0) != sizeof r)
 		return err_sys(e, ERR_IO, errno, "getrandom");
 	int len = snprintf(out, DISK_PATH_MAX + 1, "%s/%s.%08x%s",
@@ -43,6 +52,16 @@ static int new_path(const char *image, const char *dir, const char *suffix,
 	if (len < 0 || len > DISK_PATH_MAX)
 		return err_set(e, ERR_LIMIT, "%s: path too long", image);
 	return 0;
+}
+
+bool disks_is_new_overlay(const char *name, const char *image)
+{
+	size_t n = plain_length(image);
+	const char *digits = name + n + 1;
+
+	return !strncmp(name, image, n) && name[n] == '.' &&
+	       strspn(digits, "0123456789abcdef") == DIGITS &&
+	       !strcmp(digits + DIGITS, DISK_OVERLAY_SUFFIX);
 }
 
 /* --- taking a snapshot ---------------------------------------------------------------------- */
@@ -69,11 +88,12 @@ static int new_overlay(const json_t *disk, struct disks_overlay *out, struct err
 	if (r == -ERR_INCOMPATIBLE) {
 		r = new_path(path, NULL, DISK_OVERLAY_SUFFIX, out->path, e);
 		if (!r)
-			r = disk_overlay_create(out->path, parent, &image, e);
+			r = disk_overlay_spare(out->path, parent, &image, e);
 	}
 	disk_chain_close(parent);
 	if (!r) {
 		strcpy(out->id, id);
+		snprintf(out->image, sizeof out->image, "%s", path);
 		out->fd = image.fd;
 	}
 	free(parent);
@@ -119,6 +139,15 @@ void disks_drop_overlays(struct disks_overlays *o, const json_t *status)
 		close(o->item[i].fd);
 		if (!in_use(o->item[i].path, status))
 			unlink(o->item[i].path);
+	}
+	o->n = 0;
+}
+
+void disks_leave_overlays(struct disks_overlays *o)
+{
+	for (uint32_t i = 0; i < o->n; i++) {
+		close(o->item[i].fd);
+		(void)!disk_overlay_discard(o->item[i].path, o->item[i].image);
 	}
 	o->n = 0;
 }

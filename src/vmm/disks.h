@@ -17,7 +17,7 @@
 /* A new overlay, made beside the image it lies over. */
 struct disks_overlay {
 	char id[DEVICE_ID_MAX + 1];
-	char path[DISK_PATH_MAX + 1];
+	char path[DISK_PATH_MAX + 1], image[DISK_PATH_MAX + 1];
 	int fd;
 };
 
@@ -29,6 +29,14 @@ struct disks_overlays {
 /** disks_new_overlays() - one for each writable disk in the answer to `status`.
  * On failure those made are removed again. */
 int disks_new_overlays(const json_t *status, struct disks_overlays *out, struct err *e) MUST_CHECK;
+
+/** disks_is_new_overlay() - whether disks_new_overlays() names overlays over @image so; both without
+ * folder. */
+bool disks_is_new_overlay(const char *name, const char *image);
+
+/** disks_leave_overlays() - close all. The VM does not answer: nobody knows whether it is on them, so that
+ * only those go that cannot be needed. */
+void disks_leave_overlays(struct disks_overlays *o);
 
 /** disks_drop_overlays() - close all; remove those that no disk in @status is on (NULL: none is). */
 void disks_drop_overlays(struct disks_overlays *o, const json_t *status);

@@ -4,10 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 const char *image_layout(const struct image_files *f)
 {
-	return f->bios ? "x86_64/bios" : "x86_64/linux";
+	static char id[LAYOUT_ID_MAX + 1];
+
+	snprintf(id, sizeof id, "%s/%s", arch_name, f->bios ? "bios" : "linux");
+	return id;
 }
 
 int image_check(const struct image_files *f, const char *layout, struct err *e)
@@ -52,20 +56,28 @@ static int check_size(const struct image_files *f, const char *layout, const str
 
 int image_open(const struct image_files *f, const char *layout, struct image *out, struct err *e)
 {
+	const struct io_src *culprit = NULL;
 	const char *path = f->bios ? f->bios : f->kernel;
-	int r = open_file(path, &out->file, e);
+	int r = open_file(path, &out->start, e);
 
 	if (!r && f->initrd)
 		r = open_file(f->initrd, &out->initrd, e);
+	if (!r && f->pvm_firmware)
+		r = open_file(f->pvm_firmware, &out->pvm_firmware, e);
 	if (r)
 		return r;
-	r = check_size(f, layout, &out->file, e);
+	const struct arch_files files = {
+	    .kernel = f->kernel ? &out->start : NULL,
+	    .initrd = f->initrd ? &out->initrd : NULL,
+	    .cmdline = f->cmdline,
+	    .firmware = f->bios ? &out->start : NULL,
+	    .pvm_firmware = f->pvm_firmware ? &out->pvm_firmware : NULL,
+	};
+	r = check_size(f, layout, &out->start, e);
 	if (!r)
-		r = f->bios ? arch_firmware_open(&out->file, &out->arch, e)
-			    : arch_kernel_open(&out->file, f->initrd ? &out->initrd : NULL,
-					       f->cmdline ? f->cmdline : "", &out->arch, e);
+		r = arch_image_open(&files, &out->arch, &culprit, e);
 	if (r)
-		err_file(e, path);
+		err_file(e, culprit == &out->pvm_firmware ? f->pvm_firmware : path);
 	return r;
 }
 

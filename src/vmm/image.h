@@ -11,11 +11,11 @@
 
 /* As given on the command line; NULL: not given. */
 struct image_files {
-	const char *kernel, *initrd, *cmdline, *bios;
+	const char *kernel, *initrd, *cmdline, *bios, *pvm_firmware;
 };
 
 struct image {
-	struct io_src file, initrd;
+	struct io_src start, initrd, pvm_firmware; /* kernel or firmware; those that were named */
 	struct arch_image *arch;
 };
 

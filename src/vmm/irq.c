@@ -24,9 +24,14 @@ static void on_line(struct irq_host *h, uint32_t line, uint32_t source, bool hig
 	pthread_mutex_unlock(&irq->lock);
 }
 
-static int on_msi_new(struct irq_host *h, struct err *e)
+static void on_ppi(struct irq_host *h, uint32_t vcpu, uint32_t ppi, bool high)
 {
-	return arch_msi_new(vm_of(h)->arch, e);
+	arch_ppi(vm_of(h)->arch, vcpu, ppi, high);
+}
+
+static int on_msi_new(struct irq_host *h, uint16_t requester, struct err *e)
+{
+	return arch_msi_new(vm_of(h)->arch, requester, e);
 }
 
 static int on_msi_set(struct irq_host *h, int msi, uint64_t address, uint32_t data, struct err *e)
@@ -52,6 +57,7 @@ static int on_doorbell(struct irq_host *h, bool on, struct gpa at, uint16_t valu
 
 static const struct irq_host_ops ops = {
 	.line = on_line,
+	.ppi = on_ppi,
 	.msi_new = on_msi_new,
 	.msi_set = on_msi_set,
 	.msi_off = on_msi_off,

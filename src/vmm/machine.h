@@ -11,6 +11,9 @@
 #include "layout/layout.h"
 #include "state/machine.h"
 
+/** machine_has() - has every machine of the memory map @layout (an id) a device of this @type? */
+bool machine_has(const char *layout, const char *type);
+
 /**
  * machine_begin() - an empty machine with what every one of @l has
  *
@@ -24,5 +27,9 @@ int machine_begin(const struct layout *l, const char *cpu, bool debug_exit, stru
 		  struct err *e) MUST_CHECK;
 int machine_add(struct machine *m, const struct machine_device *md, struct err *e) MUST_CHECK;
 int machine_finish(const struct layout *l, struct machine *m, struct err *e) MUST_CHECK;
+
+/** machine_mac() - the address of network @id of the VM @vm: locally administered, and always the
+ * same. */
+void machine_mac(const char *vm, const char *id, uint8_t mac[static 6]);
 
 #endif

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 static const struct command *const commands[] = {
-	&cmd_run,    &cmd_snapshot, &cmd_restore, &cmd_check,  &cmd_pause, &cmd_resume,
-	&cmd_stop,   &cmd_status,   &cmd_list,	  &cmd_disk,   &cmd_layout, &cmd_cpu,
+	&cmd_run,    &cmd_snapshot, &cmd_restore, &cmd_merge,   &cmd_check, &cmd_pause, &cmd_resume,
+	&cmd_stop,   &cmd_status,   &cmd_list,	  &cmd_balloon, &cmd_disk,  &cmd_layout, &cmd_cpu,
 	&cmd_host,
 };
 

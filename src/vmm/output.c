@@ -7,8 +7,56 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define MARK   ".partial-"
+#define RANDOM "XXXXXX"
+
+bool output_is_temporary(const char *name, const char *of)
+{
+	const size_t mark = strlen(MARK), random = strlen(RANDOM), least = 1 + mark + random;
+	size_t n = strlen(name), base = n > least ? n - least : 0;
+
+	if (!base || name[0] != '.' || strncmp(name + 1 + base, MARK, mark) != 0)
+		return false;
+	for (const char *p = name + n - random; *p; p++)
+		if (!(*p >= '0' && *p <= '9') && !(*p >= 'A' && *p <= 'Z') &&
+		    !(*p >= 'a' && *p <= 'z'))
+			return false;
+	return !of || (strlen(of) == base && !strncmp(name + 1, of, base));
+}
+
+/* 0, or 1 when somebody took it for abandoned before it was locked. Where nothing can be locked
+ * nobody takes anything for abandoned. */
+static int lock(int fd)
+{
+	struct stat st;
+
+	if (flock(fd, LOCK_EX | LOCK_NB) && errno != EOPNOTSUPP && errno != ENOSYS)
+		return errno == EWOULDBLOCK ? 1 : -1;
+	return fstat(fd, &st) || st.st_nlink ? 0 : 1;
+}
+
+static int create(struct output *o)
+{
+	char *random = o->temporary + strlen(o->temporary) - strlen(RANDOM);
+
+	for (;;) {
+		int fd = mkostemp(o->temporary, O_CLOEXEC), busy = fd < 0 ? 0 : lock(fd);
+		if (!busy)
+			return fd;
+		int sys = errno;
+		close(fd);
+		if (busy < 0) {
+			unlink(o->temporary);
+			errno = sys;
+			return -1;
+		}
+		strcpy(random, RANDOM);
+	}
+}
 
 int output_open(const char *path, struct output *o, struct err *e)
 {
@@ -27,15 +75,34 @@ int output_open(const char *path, struct output *o, struct err *e)
 	strcpy(dir, path);
 	strcpy(base, path);
 	const char *d = dirname(dir), *b = basename(base);
-	int n = snprintf(o->temporary, sizeof o->temporary, "%s/.%s.partial-XXXXXX", d, b);
+	int n = snprintf(o->temporary, sizeof o->temporary, "%s/.%s" MARK RANDOM, d, b);
 	if (n < 0 || (size_t)n >= sizeof o->temporary)
 		return err_set(e, ERR_USAGE, "%s: name too long", path);
 	o->dir_fd = open(d, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	o->fd = o->dir_fd < 0 ? -1 : mkostemp(o->temporary, O_CLOEXEC);
+	o->fd = o->dir_fd < 0 ? -1 : create(o);
 	if (o->fd < 0) {
 		o->temporary[0] = '\0';
 		return err_sys(e, ERR_IO, errno, "cannot write to %s", d);
 	}
+	return 0;
+}
+
+int output_scratch(const char *path, int *fd, struct err *e)
+{
+	const char *tmp = getenv("TMPDIR");
+	char name[PATH_MAX], copy[PATH_MAX];
+
+	snprintf(copy, sizeof copy, "%s", path);
+	const char *dir = strcmp(path, "-") ? dirname(copy) : tmp ? tmp : "/var/tmp";
+	*fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (*fd >= 0)
+		return 0;
+	/* A file system without O_TMPFILE. */
+	snprintf(name, sizeof name, "%s/.vmm-scratch-XXXXXX", dir);
+	*fd = mkostemp(name, O_CLOEXEC);
+	if (*fd < 0)
+		return err_sys(e, ERR_IO, errno, "cannot write to %s", dir);
+	unlink(name);
 	return 0;
 }
 

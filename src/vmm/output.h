@@ -21,8 +21,16 @@ struct output {
 		.fd = -1, .dir_fd = -1                                                             \
 	}
 
-/** output_open() - @path: of a file in a folder that can be written to, or "-". */
+/** output_open() - @path: of a file in a folder that can be written to, or "-". It is locked (flock) for
+ * as long as anybody has it open. */
 int output_open(const char *path, struct output *o, struct err *e) MUST_CHECK;
+
+/** output_is_temporary() - whether output_open() gives files such a name while they grow.
+ * @of: the name of the file to be, NULL for any. */
+bool output_is_temporary(const char *name, const char *of);
+
+/** output_scratch() - a file without a name beside @path, or in $TMPDIR for "-"; -ERR_IO. */
+int output_scratch(const char *path, int *fd, struct err *e) MUST_CHECK;
 
 /** output_publish() - sync what was written and give it its name. */
 int output_publish(const char *path, struct output *o, struct err *e) MUST_CHECK;

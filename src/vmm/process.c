@@ -4,6 +4,7 @@
 #include "vmm/control.h"
 #include "vmm/options.h"
 #include "vmm/sandbox.h"
+#include "vmm/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,6 +37,8 @@ int process_detach(struct process *p, struct err *e)
 		return 0;
 	}
 	close(fds[1]);
+	if (p->forget)
+		p->forget(p->arg);
 	if (read(fds[0], &ready, 1) == 1)
 		_exit(STATUS_DONE);
 	waitpid(child, &status, 0);
@@ -68,14 +71,12 @@ static int watch_signals(struct vm *vm, struct err *e)
 {
 	sigset_t set;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
+	thread_ending_signals(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return err_sys(e, ERR_IO, errno, "signalfd");
+	guard_watch(vm->guard, fd);
 	return loop_add(vm->loop, fd, EPOLLIN, on_signal, vm, e);
 }
 
@@ -92,6 +93,8 @@ static int start(struct process *p, struct vm *vm, struct err *e)
 		r = vm_start(vm, e);
 	if (r)
 		return r;
+	if (p->gate)
+		p->gate(p->gate_arg);
 	vm->paused = p->paused;
 	if (!p->paused)
 		vm_go(vm);
@@ -113,8 +116,11 @@ int process_run(struct process *p, struct vm *vm, int listen_fd)
 	control_free(control);
 	if (r)
 		return fail(&e);
-	if (vm->end == VM_ENDED_BY_FAILURE)
-		return fail(&vm->failure);
-	/* What a guest wrote to the debug-exit port, as its own hardware would report it. */
-	return vm->has_exit_value ? (int)((vm->exit_value << 1 | 1) & 0xff) : STATUS_DONE;
+	if (vm->end != VM_ENDED_BY_FAILURE)
+		return vm_exit_status(vm);
+	int status = fail(&vm->failure);
+	/* Its threads are waiting for memory that will not come. */
+	if (vm->cut_off)
+		_exit(status);
+	return status;
 }

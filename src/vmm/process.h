@@ -13,7 +13,14 @@
 struct process {
 	bool detach; /* go to the background once the guest runs */
 	bool paused; /* leave the guest as it is until `vmm resume` */
-	int ready_fd; /* of process_detach() */
+	/* In the process that only waits, before it does: what it need not know. May be NULL. */
+	void (*forget)(void *arg);
+	void *arg;
+	int ready_fd; /* of process_detach(): gets a byte when the guest runs; -1: none */
+	/* When nothing can fail any more, and the guest does not run yet; may be NULL. In the
+	 * sandbox. */
+	void (*gate)(void *arg);
+	void *gate_arg;
 };
 
 /**

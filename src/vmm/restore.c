@@ -66,42 +66,74 @@ static uint64_t elapsed_ns(const struct restore_setup *setup, const struct clock
 	return now - saved->realtime_ns;
 }
 
-static int load(struct snap *snap, const struct restore_setup *setup, struct vm *vm,
-		struct pieces *p, struct err *e)
+bool restore_maps(const struct snap *snap, const struct restore_setup *setup)
+{
+	return snap_info(snap)->is_raw && !setup->hugepages && !setup->shared;
+}
+
+static int load_ram(struct snap **snap, const struct restore_setup *setup, struct vm *vm,
+		    struct err *e)
 {
 	const struct snap_load_opts opts = {
-		.threads = setup->threads,
-		.progress = setup->progress,
+	    .threads = setup->threads,
+	    .progress = setup->progress,
 	};
-	int r = find_devices(snap, vm, p, e);
+
+	bool there = vm->mem.is_private;
+	if (!there && !setup->lazy)
+		return snap_load_ram(*snap, &vm->mem, &opts, e);
+	int r = setup->verify ? snap_verify(*snap, &opts, e) : 0;
+	if (r || there)
+		return r;
+	r = vm_load_lazily(vm, *snap, setup->file, setup->threads, setup->workset_fd, e);
+	if (!r)
+		*snap = NULL;
+	return r;
+}
+
+static int load(struct snap **snap, const struct restore_setup *setup, struct vm *vm,
+		struct pieces *p, struct err *e)
+{
+	int r = find_devices(*snap, vm, p, e);
 
 	if (!r)
 		r = vm_check(vm, &p->state, p->device, e);
+	if (!r && setup->track) {
+		r = track_start(&vm->track, vm->arch, &vm->mem, e);
+		track_done(&vm->track, snap_info(*snap)->digest, snap_ram(*snap)->chunk_bytes);
+	}
 	if (!r)
-		r = snap_load_ram(snap, &vm->mem, &opts, e);
+		r = load_ram(snap, setup, vm, e);
 	if (!r && setup->clock == RESTORE_KEEP)
 		guest_clock_set_realtime(&vm->clock, p->state.clock.realtime_ns);
 	if (!r)
 		r = vm_apply(vm, &p->state, p->device, elapsed_ns(setup, &p->state.clock), e);
+	/* Last: it is written to the memory just loaded, and by interrupt controllers that are set. */
+	if (!r && !setup->keep_generation)
+		r = vm_new_generation(vm, e);
 	return r;
 }
 
-int restore_vm(struct snap *snap, const struct restore_setup *setup, struct vm **out,
+int restore_vm(struct snap **snap, const struct restore_setup *setup, struct vm **out,
 	       struct err *e)
 {
 	struct pieces p = {0};
 	struct vm *vm = NULL;
-	int r = find_cpus(snap, &p, e);
+	int r = find_cpus(*snap, &p, e);
 	const struct vm_setup vs = {
-		.name = setup->name,
-		.loop = setup->loop,
-		.kvm_fd = setup->kvm_fd,
-		.host = setup->host,
-		.layout = snap_layout(snap),
-		.machine = snap_machine(snap),
-		.backend = setup->backend,
-		.backend_n = setup->backend_n,
-		.vcpu_state = p.state.vcpu,
+	    .name = setup->name,
+	    .loop = setup->loop,
+	    .kvm_fd = setup->kvm_fd,
+	    .host = setup->host,
+	    .layout = snap_layout(*snap),
+	    .machine = setup->machine ? setup->machine : snap_machine(*snap),
+	    .backend = setup->backend,
+	    .backend_n = setup->backend_n,
+	    .hugepages = setup->hugepages,
+	    .mapped = restore_maps(*snap, setup) ? *snap : NULL,
+	    .shared = setup->shared,
+	    .file = setup->file,
+	    .vcpu_state = p.state.vcpu,
 	};
 
 	if (!r)

@@ -14,7 +14,7 @@
 
 #define RPC_PROTOCOL 1
 #define RPC_LINE_MAX (64 * KIB)
-#define RPC_FDS_MAX  16
+#define RPC_FDS_MAX  18
 
 struct rpc {
 	int fd;

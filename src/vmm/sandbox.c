@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/sandbox.h"
 
+#include "base/crypto.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <linux/capability.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,14 +32,14 @@ static const int allowed[] = {
 	SCMP_SYS(sync_file_range), SCMP_SYS(fallocate), SCMP_SYS(ftruncate), SCMP_SYS(fchmod),
 	SCMP_SYS(fcntl), SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(close), SCMP_SYS(ioctl),
 	SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait),
-	SCMP_SYS(epoll_pwait), SCMP_SYS(eventfd2), SCMP_SYS(timerfd_settime),
-	SCMP_SYS(timerfd_gettime), SCMP_SYS(io_uring_enter),
+	SCMP_SYS(epoll_pwait), SCMP_SYS(eventfd2), SCMP_SYS(timerfd_create),
+	SCMP_SYS(timerfd_settime), SCMP_SYS(timerfd_gettime), SCMP_SYS(io_uring_enter),
 	/* the control socket and consoles */
 	SCMP_SYS(accept4), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom),
 	SCMP_SYS(sendto), SCMP_SYS(shutdown), SCMP_SYS(getsockopt),
 };
 
-static int drop_capabilities(struct err *e)
+int sandbox_drop_capabilities(struct err *e)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
@@ -61,6 +64,27 @@ static int filter(struct err *e)
 	if (!r)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(utimensat), 1,
 				     SCMP_A1(SCMP_CMP_EQ, 0));
+	/* Utilisation clamps of vCPUs, each set by its own thread. */
+	if (!r)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(sched_setattr), 1,
+				     SCMP_A0(SCMP_CMP_EQ, 0));
+	/* Threads that fill memory in the background are nice, each by itself. */
+	if (!r)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setpriority), 2,
+				     SCMP_A0(SCMP_CMP_EQ, PRIO_PROCESS), SCMP_A1(SCMP_CMP_EQ, 0));
+	/* Threads that were made before give up their capabilities when they first run. */
+	if (!r)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(capset), 0);
+	if (!r)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+				     SCMP_A0(SCMP_CMP_EQ, PR_CAPBSET_DROP));
+	if (!r)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 2,
+				     SCMP_A0(SCMP_CMP_EQ, PR_CAP_AMBIENT),
+				     SCMP_A1(SCMP_CMP_EQ, PR_CAP_AMBIENT_CLEAR_ALL));
+	/* For those threads too. */
+	if (!r)
+		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (!r)
 		r = seccomp_load(ctx);
 	seccomp_release(ctx);
@@ -71,9 +95,7 @@ static int filter(struct err *e)
  * source of its hash seed, libc the time zone (for gmtime_r() too). */
 static void warm_up(void)
 {
-	uint8_t digest[SHA256_BYTES];
-
-	sha256_of("", 0, digest);
+	crypto_warm_up();
 	json_object_seed(0);
 	tzset();
 }
@@ -83,7 +105,7 @@ int sandbox_enter(struct err *e)
 	warm_up();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return err_sys(e, ERR_IO, errno, "cannot give up new privileges");
-	int r = drop_capabilities(e);
+	int r = sandbox_drop_capabilities(e);
 	if (!r)
 		r = filter(e);
 	return r;

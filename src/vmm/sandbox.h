@@ -10,7 +10,11 @@
 
 #include "base/base.h"
 
-/** sandbox_enter() - for the calling thread and those it starts; there is no way back. Every
+/** sandbox_drop_capabilities() - of the calling thread and those it starts, for good. */
+int sandbox_drop_capabilities(struct err *e) MUST_CHECK;
+
+/** sandbox_enter() - for the whole process, but capabilities are each thread's own. There is no way
+ * back. Every
  * descriptor the VMM will need is open by now, or comes over the control socket. */
 int sandbox_enter(struct err *e) MUST_CHECK;
 

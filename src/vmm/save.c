@@ -1,31 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/save.h"
+#include "vmm/moment.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <unistd.h>
+
+#define TELL_NS 50000000
+
+enum phase { PHASE_ARMING, PHASE_COPYING, PHASE_WRITING, PHASE_WRITTEN };
 
 struct save {
 	struct save_setup setup;
-	struct vm_state *state;
-	struct snapshot_identity identity;
-	struct snap_manifest manifest;
+	struct moment moment;
 	uint64_t held_since;
 
-	pthread_t thread;
-	int wake_fd; /* tells the loop that done, progressed or finished changed */
+	enum phase phase;
+	struct snap_live *live; /* NULL: the guest stands still */
+	bool all_copied;	/* once; now and then again what was written to */
+	bool stop_tracking;	/* nobody asked for it but this save */
+	uint64_t *unused;	/* pages that the guest has no use for; owned; NULL: none known */
+	pthread_t thread;	/* that arms or copies, then the one that writes */
+	int wake_fd;		/* tells the loop that progress or finished changed */
 	atomic_bool cancel, finished;
 	_Atomic uint64_t bytes_done, bytes_total;
+	uint64_t told_ns; /* when the thread last told of progress */
 	struct save_result result;
 	struct err error;
-	bool written; /* the thread has ended, the guest goes on */
-	uint32_t disk_n, flushing;
-	struct disk_state disk[VM_BACKENDS_MAX];
+	uint32_t flushing;
 	struct disk_req flush[VM_BACKENDS_MAX];
 };
 
@@ -40,63 +44,97 @@ static void wake(struct save *s)
 static void on_progress(void *arg, uint64_t done, uint64_t total)
 {
 	struct save *s = arg;
+	uint64_t now = io_now_ns();
 
+	/* First memory is copied, then written. */
+	if (s->result.not_protected.code) {
+		done += s->phase == PHASE_WRITING ? total : 0;
+		total *= 2;
+	}
 	s->bytes_done = done;
 	s->bytes_total = total;
+	/* The loop has better things to do than to be told of every piece. */
+	if (now - s->told_ns < TELL_NS && done != total)
+		return;
+	s->told_ns = now;
 	wake(s);
+}
+
+/* Memory is cut as the parent has it. */
+static uint32_t chunk_bytes(const struct save *s)
+{
+	return s->setup.has_parent ? s->setup.vm->track.chunk_bytes : SNAP_CHUNK_DEFAULT;
 }
 
 static void *write_main(void *arg)
 {
 	struct save *s = arg;
 	const struct snap_write_opts opts = {
-		.threads = s->setup.threads,
-		.level = s->setup.level,
-		.progress = {on_progress, s, &s->cancel},
+	    .threads = s->setup.threads,
+	    .level = s->setup.level,
+	    .chunk_bytes = chunk_bytes(s),
+	    .parent = s->setup.has_parent ? &s->setup.parent : NULL,
+	    .changed = s->setup.has_parent ? s->setup.vm->track.taken : NULL,
+	    .raw = s->setup.raw,
+	    .unused = s->unused,
+	    .live = s->live,
+	    .progress = {on_progress, s, &s->cancel},
+	    .master = s->setup.keys.master.key.data ? &s->setup.keys.master : NULL,
+	    .sign = s->setup.keys.sign.data ? &s->setup.keys.sign : NULL,
 	};
 	struct err e = ERR_INIT;
 
-	if (snap_write(s->setup.fd, &s->manifest, &s->setup.vm->mem, &opts, &s->result.stats, &e))
+	if (snap_write(s->setup.fd, &s->moment.manifest, &s->setup.vm->mem, &opts, &s->result.stats,
+		       &e))
 		s->error = e;
+	keys_out_fini(&s->setup.keys);
 	s->finished = true;
 	wake(s);
 	return NULL;
+}
+
+void save_drop(struct save_setup *setup)
+{
+	for (uint32_t i = 0; i < setup->overlay_n; i++)
+		if (setup->overlay[i].image.fd >= 0)
+			close(setup->overlay[i].image.fd);
+	if (setup->fd >= 0)
+		close(setup->fd);
+	if (setup->spill_fd >= 0)
+		close(setup->spill_fd);
+	hints_free(setup->hints);
+	keys_out_fini(&setup->keys);
 }
 
 static void save_free(struct save *s)
 {
 	if (!s)
 		return;
-	for (uint32_t i = 0; i < s->setup.overlay_n; i++)
-		if (s->setup.overlay[i].image.fd >= 0)
-			close(s->setup.overlay[i].image.fd);
-	snap_manifest_fini(&s->manifest);
-	vm_state_free(s->state);
-	if (s->setup.fd >= 0)
-		close(s->setup.fd);
+	save_drop(&s->setup);
+	moment_fini(&s->moment);
+	free(s->unused);
 	if (s->wake_fd >= 0)
 		close(s->wake_fd);
 	free(s);
 }
 
-/* Those that were switched go back, while the guest has written nothing yet. One that cannot go back
- * goes on in its overlay, and nothing is lost. */
-static void give_back_disks(struct save *s)
+/* What was written to before this moment is wanted again by the next snapshot if this one failed,
+ * or was not to be a parent. */
+static void end_tracking(struct save *s)
 {
 	struct vm *vm = s->setup.vm;
 
-	for (uint32_t i = 0; i < vm->backend_n; i++)
-		for (uint32_t d = 0; d < s->disk_n; d++) {
-			if (strcmp(s->disk[d].id, vm->backend[i].id) || s->disk[d].read_only)
-				continue;
-			int stays = disk_switch_back(vm->backend[i].disk, NULL);
-			(void)stays;
-		}
-	s->disk_n = 0;
+	if (s->stop_tracking)
+		track_stop(&vm->track, vm->arch, &vm->mem);
+	if (s->error.code || !s->setup.track)
+		track_undo(&vm->track, &vm->mem);
+	else
+		track_done(&vm->track, s->result.stats.digest, chunk_bytes(s));
 }
 
 static void report_end(struct save *s)
 {
+	end_tracking(s);
 	s->setup.done(s->setup.arg, &s->result, &s->error);
 	save_free(s);
 }
@@ -131,20 +169,187 @@ static void flush_disks(struct save *s)
 		report_end(s);
 }
 
+static void end_live(struct save *s)
+{
+	snap_live_end(s->live, &s->result.live);
+	s->setup.vm->mem.keep = false;
+}
+
 /* The guest goes on first: nothing that comes afterwards needs it to stand still. */
 static void finish(struct save *s)
 {
+	struct vm *vm = s->setup.vm;
+
 	pthread_join(s->thread, NULL);
-	loop_del(s->setup.vm->loop, s->wake_fd);
-	s->written = true;
+	loop_del(vm->loop, s->wake_fd);
+	end_live(s);
+	s->phase = PHASE_WRITTEN;
 	if (s->error.code)
-		give_back_disks(s);
+		moment_undo(&s->moment);
 	if (s->setup.pause && !s->error.code)
-		s->setup.vm->paused = true;
-	if (!s->setup.vm->paused)
-		vm_go(s->setup.vm);
-	s->result.held_ns = io_now_ns() - s->held_since;
+		vm->paused = true;
+	if (!s->live) {
+		if (!vm->paused)
+			vm_go(vm);
+		s->result.held_ns = io_now_ns() - s->held_since;
+	}
 	flush_disks(s);
+}
+
+static int start_thread(struct save *s, void *(*main)(void *), struct err *e)
+{
+	int sys = pthread_create(&s->thread, NULL, main, s);
+
+	return sys ? err_sys(e, ERR_NOMEM, sys, "cannot start a thread") : 0;
+}
+
+static bool wants_log(const struct save *s)
+{
+	return s->setup.track || s->result.not_protected.code;
+}
+
+/* The moment that the snapshot is of. On failure everything is as before. */
+static int capture(struct save *s, struct err *e)
+{
+	struct vm *vm = s->setup.vm;
+
+	s->held_since = io_now_ns();
+	vm_hold(vm);
+	int r = hints_take(s->setup.hints, &s->unused, &s->result.hinted_bytes, e);
+	if (!r)
+		r = vm_capture(vm, s->moment.state, e);
+	if (!r && wants_log(s))
+		r = track_look(&vm->track, vm->arch, &vm->mem, e);
+	/* What is left out of this snapshot belongs to the next. */
+	if (!r && s->unused)
+		mem_mark_pages(&vm->mem, s->unused);
+	if (!r && s->live)
+		r = snap_live_begin(s->live, vm->track.fresh, e);
+	if (!r)
+		r = moment_take(&s->moment, &s->setup, e);
+	if (!r) {
+		s->phase = PHASE_WRITING;
+		r = start_thread(s, write_main, e);
+	}
+	if (r)
+		moment_undo(&s->moment);
+	if ((r || s->live) && !vm->paused)
+		vm_go(vm);
+	s->result.held_ns = io_now_ns() - s->held_since;
+	return r;
+}
+
+static struct snap_live_opts live_opts(const struct save *s)
+{
+	return (struct snap_live_opts){.chunk_bytes = chunk_bytes(s),
+				       .level = s->setup.level,
+				       .spill_fd = s->setup.spill_fd,
+				       .encrypt_spill = s->setup.keys.master.key.data != NULL};
+}
+
+static void *arm_main(void *arg)
+{
+	struct save *s = arg;
+	const struct snap_live_opts opts = live_opts(s);
+	struct err e = ERR_INIT;
+
+	/* What the guest gives back must stay until it has been copied. */
+	s->setup.vm->mem.keep = true;
+	if (snap_live_arm(&s->setup.vm->uffd, &s->setup.vm->layout, &opts, &s->live, &e))
+		s->error = e;
+	s->finished = true;
+	wake(s);
+	return NULL;
+}
+
+/* Without a moment there is nothing to undo. */
+static void give_up(struct save *s)
+{
+	loop_del(s->setup.vm->loop, s->wake_fd);
+	end_live(s);
+	s->phase = PHASE_WRITTEN;
+	report_end(s);
+}
+
+/* --- memory that cannot be protected -------------------------------------------------------- */
+
+static void *copy_main(void *arg)
+{
+	struct save *s = arg;
+	const struct snap_progress progress = {s->all_copied ? NULL : on_progress, s, &s->cancel};
+	bool all = !s->all_copied && !s->setup.has_parent;
+	struct err e = ERR_INIT;
+
+	if (snap_live_again(s->live, all ? NULL : s->setup.vm->track.fresh, &progress, &e))
+		s->error = e;
+	s->finished = true;
+	wake(s);
+	return NULL;
+}
+
+/* Who waits for the same logs is told; what it had taken from them before comes with the second look.
+ */
+static int look_early(struct save *s, struct err *e)
+{
+	struct vm *vm = s->setup.vm;
+	int r = track_look(&vm->track, vm->arch, &vm->mem, e);
+
+	if (r || !s->setup.hints)
+		return r;
+	hints_saw(s->setup.hints, vm->track.fresh);
+	return track_look(&vm->track, vm->arch, &vm->mem, e);
+}
+
+/* @why: it is not protected. */
+static int begin_copying(struct save *s, const struct err *why, struct err *e)
+{
+	struct vm *vm = s->setup.vm;
+	const struct snap_live_opts opts = live_opts(s);
+
+	s->result.not_protected = *why;
+	s->phase = PHASE_COPYING;
+	s->stop_tracking = !vm->track.on;
+	vm->mem.keep = true;
+	int r = track_start(&vm->track, vm->arch, &vm->mem, e);
+	if (!r)
+		r = look_early(s, e);
+	if (!r)
+		r = snap_live_new(&vm->mem, &vm->layout, &opts, &s->live, e);
+	return r ? r : start_thread(s, copy_main, e);
+}
+
+/* After a round: another one, or the moment. */
+static int go_on_copying(struct save *s, struct err *e)
+{
+	struct vm *vm = s->setup.vm;
+
+	s->all_copied = true;
+	track_copied(&vm->track, &vm->mem);
+	int r = look_early(s, e);
+	if (r)
+		return r;
+	return snap_live_settled(s->live, vm->track.fresh) ? capture(s, e)
+							   : start_thread(s, copy_main, e);
+}
+
+/* --- one after the other -------------------------------------------------------------------- */
+
+static void on_prepared(struct save *s)
+{
+	pthread_join(s->thread, NULL);
+	s->finished = false;
+	struct err why = s->error;
+	if (s->phase == PHASE_ARMING && why.code == ERR_FEATURE) {
+		s->error = (struct err)ERR_INIT;
+		if (begin_copying(s, &why, &s->error))
+			give_up(s);
+		return;
+	}
+	if (s->cancel && !s->error.code)
+		err_set(&s->error, ERR_CANCELLED, "cancelled");
+	if (s->error.code ||
+	    (s->phase == PHASE_ARMING ? capture(s, &s->error) : go_on_copying(s, &s->error)))
+		give_up(s);
 }
 
 static void on_wake(void *arg, uint32_t events)
@@ -154,109 +359,32 @@ static void on_wake(void *arg, uint32_t events)
 
 	if (read(s->wake_fd, &n, sizeof n) != sizeof n)
 		return;
-	if (s->finished)
+	if (s->finished && s->phase < PHASE_WRITING)
+		on_prepared(s);
+	else if (s->finished)
 		finish(s);
 	else
 		s->setup.progress(s->setup.arg, s->bytes_done, s->bytes_total);
 }
 
-static int identify(struct save *s, struct err *e)
-{
-	struct snapshot_identity *id = &s->identity;
-
-	state_defaults(&snapshot_identity_desc, id);
-	if (getrandom(id->uuid, sizeof id->uuid, 0) != sizeof id->uuid)
-		return err_sys(e, ERR_IO, errno, "getrandom");
-	id->uuid[6] = (id->uuid[6] & 0x0f) | 0x40; /* version 4, RFC 9562 5.4 */
-	id->uuid[8] = (id->uuid[8] & 0x3f) | 0x80;
-	snprintf(id->name, sizeof id->name, "%s", s->setup.vm->name);
-	id->created_ns = io_realtime_ns();
-	strcpy(id->program, "vmm");
-	snprintf(id->version, sizeof id->version, "%s", VMM_VERSION);
-	snprintf(id->host, sizeof id->host, "%s", s->setup.vm->host_name);
-	return 0;
-}
-
-static struct save_overlay *overlay_of(struct save *s, const char *id)
-{
-	for (uint32_t i = 0; i < s->setup.overlay_n; i++)
-		if (!strcmp(s->setup.overlay[i].id, id))
-			return &s->setup.overlay[i];
-	return NULL;
-}
-
-static int take_disk(struct save *s, const struct vm_backend *b, struct err *e)
-{
-	struct disk_state *rec = &s->disk[s->disk_n];
-	struct save_overlay *o = overlay_of(s, b->id);
-	int r;
-
-	if (disk_read_only(b->disk)) {
-		r = disk_record(b->disk, rec, e);
-	} else if (!o || o->image.fd < 0) {
-		r = err_set(e, ERR_USAGE, "no overlay given for it to go on in");
-	} else {
-		r = disk_switch(b->disk, &o->image, rec, e);
-		if (!r)
-			o->image.fd = -1;
-	}
-	if (r) {
-		err_where(e, "%s", b->id);
-		return r;
-	}
-	strcpy(rec->id, b->id);
-	s->disk_n++;
-	return 0;
-}
-
-static int take_disks(struct save *s, struct err *e)
+static int begin_live(struct save *s, struct err *e)
 {
 	struct vm *vm = s->setup.vm;
-	int r = 0;
 
-	for (uint32_t i = 0; !r && !s->setup.leave_disks && i < vm->backend_n; i++)
-		if (vm->backend[i].disk)
-			r = take_disk(s, &vm->backend[i], e);
-	return r;
-}
-
-/* In the order of formats/snapshot.md: what it is, where it ran, time, disks, CPUs, devices. */
-static int collect(struct save *s, struct err *e)
-{
-	struct vm *vm = s->setup.vm;
-	struct snap_manifest *m = &s->manifest;
-	int r = snap_manifest_add(m, &snapshot_identity_desc, "", &s->identity, e);
-
-	if (!r)
-		r = snap_manifest_add(m, &layout_desc, "", &vm->layout, e);
-	if (!r)
-		r = snap_manifest_add(m, &machine_desc, "", &vm->machine, e);
-	if (!r)
-		r = snap_manifest_add(m, &host_desc, "", vm->host, e);
-	if (!r)
-		r = snap_manifest_add(m, &clock_desc, "", &s->state->clock, e);
-	for (uint32_t i = 0; !r && i < s->disk_n; i++)
-		r = snap_manifest_add(m, &disk_state_desc, s->disk[i].id, &s->disk[i], e);
-	for (uint32_t i = 0; !r && i < s->state->vcpu_n; i++) {
-		char id[16];
-		snprintf(id, sizeof id, "%u", i);
-		r = snap_manifest_add(m, arch_vcpu_state, id, s->state->vcpu[i], e);
-	}
-	if (!r)
-		r = snap_manifest_add(m, arch_irqchip_state, "", s->state->irqchip, e);
-	for (uint32_t i = 0; !r && i < vm->device_n; i++)
-		r = snap_manifest_add(m, vm->device[i]->cls->state, vm->device[i]->id,
-				      vm->device[i]->st, e);
-	return r;
+	return vm->uffd.fd < 0 ? begin_copying(s, &vm->no_uffd, e) : start_thread(s, arm_main, e);
 }
 
 static int begin(struct save *s, struct err *e)
 {
 	struct vm *vm = s->setup.vm;
-	int r = identify(s, e);
+	int r = moment_init(&s->moment, vm, e);
 
-	if (!r)
-		r = vm_state_new(vm->layout.params.vcpus, &s->state, e);
+	if (!r && s->setup.has_parent)
+		r = track_is_since(&vm->track, s->setup.parent.digest, e);
+	/* Before the guest stands still: it takes the longer the more memory there is. */
+	s->setup.track |= s->setup.has_parent;
+	if (!r && s->setup.track)
+		r = track_start(&vm->track, vm->arch, &vm->mem, e);
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!r && s->wake_fd < 0)
 		r = err_sys(e, ERR_IO, errno, "eventfd");
@@ -264,25 +392,9 @@ static int begin(struct save *s, struct err *e)
 		r = loop_add(vm->loop, s->wake_fd, EPOLLIN, on_wake, s, e);
 	if (r)
 		return r;
-
-	s->held_since = io_now_ns();
-	vm_hold(vm);
-	r = vm_capture(vm, s->state, e);
-	if (!r)
-		r = take_disks(s, e);
-	if (!r)
-		r = collect(s, e);
-	if (!r) {
-		int sys = pthread_create(&s->thread, NULL, write_main, s);
-		if (sys)
-			r = err_sys(e, ERR_NOMEM, sys, "cannot start a thread");
-	}
-	if (r) {
-		give_back_disks(s);
-		if (!vm->paused)
-			vm_go(vm);
+	r = s->setup.live ? begin_live(s, e) : capture(s, e);
+	if (r)
 		loop_del(vm->loop, s->wake_fd);
-	}
 	return r;
 }
 
@@ -291,14 +403,20 @@ int save_start(const struct save_setup *setup, struct save **out, struct err *e)
 	struct save *s = calloc(1, sizeof *s);
 
 	if (!s) {
-		close(setup->fd);
+		struct save_setup unused = *setup;
+		save_drop(&unused);
 		return err_set(e, ERR_NOMEM, "out of memory");
 	}
 	s->setup = *setup;
+	s->result.was_live = setup->live;
 	s->wake_fd = -1;
 	s->error = (struct err)ERR_INIT;
-	int r = begin(s, e);
+	int r = begin(s, &s->error);
 	if (r) {
+		if (e)
+			*e = s->error;
+		end_live(s);
+		end_tracking(s);
 		save_free(s);
 		return r;
 	}
@@ -315,7 +433,13 @@ void save_wait(struct save *s)
 {
 	struct vm *vm = s->setup.vm;
 
-	if (!s->written)
+	if (s->phase < PHASE_WRITING) {
+		pthread_join(s->thread, NULL);
+		err_set(&s->error, ERR_CANCELLED, "cancelled");
+		give_up(s);
+		return;
+	}
+	if (s->phase == PHASE_WRITING)
 		finish(s);
 	/* Completions call on_flushed(), and the last one of those frees @s. */
 	for (uint32_t i = 0; i < vm->backend_n; i++)

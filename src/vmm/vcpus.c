@@ -2,11 +2,17 @@
 #include "vmm/vcpus.h"
 
 #include <errno.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* Interrupts KVM_RUN, nothing else. */
 #define KICK_SIGNAL SIGUSR1
+
+/* Which vCPU this thread runs; no vCPU in other threads. */
+static _Thread_local uint32_t self = UINT32_MAX;
 
 struct start {
 	struct vcpus *v;
@@ -21,10 +27,12 @@ static void on_kick(int sig)
 static bool park(struct vcpus *v, struct arch_vcpu *c, bool halted)
 {
 	pthread_mutex_lock(&v->lock);
+	uint64_t holds = v->holds;
 	v->parked++;
 	pthread_cond_broadcast(&v->parked_changed);
-	/* A halted vCPU waits for a hold too: only what follows that can make it run again. */
-	while (halted && !v->hold && !v->quit)
+	/* A halted vCPU waits for a hold too: only what follows that can make it run again. It counts as
+	 * parked meanwhile, so a hold may be over before this thread comes to see it. */
+	while (halted && !v->hold && v->holds == holds && !v->quit)
 		pthread_cond_wait(&v->hold_changed, &v->lock);
 	while (v->hold && !v->quit)
 		pthread_cond_wait(&v->hold_changed, &v->lock);
@@ -43,6 +51,7 @@ static void *vcpu_main(void *arg)
 	struct arch_vcpu *c = arch_vcpu_at(v->arch, s->i);
 	bool halted = false;
 
+	self = s->i;
 	free(s);
 	while (park(v, c, halted)) {
 		struct err e = ERR_INIT;
@@ -102,6 +111,7 @@ void vcpus_hold(struct vcpus *v)
 {
 	pthread_mutex_lock(&v->lock);
 	v->hold = true;
+	v->holds++;
 	kick_all(v);
 	pthread_cond_broadcast(&v->hold_changed);
 	while (v->parked < v->n)
@@ -127,4 +137,29 @@ void vcpus_stop(struct vcpus *v)
 	for (uint32_t i = 0; i < v->n; i++)
 		pthread_join(v->thread[i], NULL);
 	v->n = 0;
+}
+
+/* struct sched_attr, version 1: sched_setattr(2). <linux/sched/types.h> has it, but does not go
+ * with the <sched.h> of every C library. */
+struct sched_attr_v1 {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+	uint32_t util_min, util_max;
+};
+_Static_assert(sizeof(struct sched_attr_v1) == 56, "SCHED_ATTR_SIZE_VER1");
+
+void vcpus_clamp(uint32_t vcpu, uint32_t perf)
+{
+	const struct sched_attr_v1 attr = {
+	    .size = sizeof attr,
+	    .flags = SCHED_FLAG_KEEP_ALL | SCHED_FLAG_UTIL_CLAMP_MIN,
+	    .util_min = perf,
+	};
+
+	/* A hint: a host without CONFIG_UCLAMP_TASK, or that does not let us, does without. */
+	if (vcpu == self)
+		syscall(SYS_sched_setattr, 0, &attr, 0);
 }

@@ -3,7 +3,7 @@
  * The threads that run vCPUs. All run or all are parked: while they are parked, their state may be
  * read and replaced.
  *
- * Prefix: vcpus_. Threads: called by the event loop's thread only.
+ * Prefix: vcpus_. Threads: called by the event loop's thread only, but for vcpus_clamp().
  */
 #ifndef VMM_VCPUS_H
 #define VMM_VCPUS_H
@@ -16,7 +16,7 @@ struct vcpus {
 	struct arch_vm *arch;
 	struct arch_io *io;
 	/* A vCPU cannot go on by itself: called once in its thread, which then parks. @code is
-	 * ARCH_SHUTDOWN, or a negative error with @e. */
+	 * ARCH_RESET, ARCH_POWER_OFF, or a negative error with @e. */
 	void (*halted)(void *arg, int code, const struct err *e);
 	void *arg;
 
@@ -25,6 +25,7 @@ struct vcpus {
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t parked_changed, hold_changed;
 	bool hold, quit;
+	uint64_t holds; /* how many there were */
 	uint32_t parked;
 };
 
@@ -35,5 +36,9 @@ void vcpus_hold(struct vcpus *v);
 void vcpus_go(struct vcpus *v);
 /** vcpus_stop() - ends the threads. */
 void vcpus_stop(struct vcpus *v);
+
+/** vcpus_clamp() - the host is to run the calling thread as if it used at least @perf of 1024 of a
+ * processor. Threads: of vCPU @vcpu; in any other nothing happens. */
+void vcpus_clamp(uint32_t vcpu, uint32_t perf);
 
 #endif

@@ -2,6 +2,9 @@
 #include "vmm/vm.h"
 
 #include "devices/acpi_pm.h"
+#include "devices/vmgenid.h"
+#include "vmm/mapped.h"
+#include "vmm/options.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -10,31 +13,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-int vm_state_new(uint32_t vcpus, struct vm_state **out, struct err *e)
-{
-	struct vm_state *s = calloc(1, sizeof *s);
-	bool ok = s && (s->irqchip = calloc(1, arch_irqchip_state->size));
-
-	for (; ok && s->vcpu_n < vcpus; s->vcpu_n++)
-		ok = (s->vcpu[s->vcpu_n] = calloc(1, arch_vcpu_state->size));
-	if (!ok) {
-		vm_state_free(s);
-		return err_set(e, ERR_NOMEM, "out of memory");
-	}
-	*out = s;
-	return 0;
-}
-
-void vm_state_free(struct vm_state *s)
-{
-	if (!s)
-		return;
-	for (uint32_t i = 0; i < s->vcpu_n; i++)
-		free(s->vcpu[i]);
-	free(s->irqchip);
-	free(s);
-}
 
 static uint64_t io_read(struct arch_io *io, bool port, uint64_t addr, unsigned len)
 {
@@ -54,7 +32,15 @@ static void io_write(struct arch_io *io, bool port, uint64_t addr, unsigned len,
 
 /* --- what happens in other threads ---------------------------------------------------------- */
 
-enum event { EVENT_NONE, EVENT_POWER_OFF, EVENT_RESET, EVENT_DEBUG_EXIT, EVENT_FAILURE };
+enum event {
+	EVENT_NONE,
+	EVENT_POWER_OFF,
+	EVENT_RESET,
+	EVENT_DEBUG_EXIT,
+	EVENT_STALLED,
+	EVENT_FAILURE,
+	EVENT_MEMORY_LOST,
+};
 
 /* The first one counts: the loop acts on it soon. */
 static void report(struct vm *vm, enum event what, uint32_t value)
@@ -73,28 +59,41 @@ static void on_device_event(struct device_events *ev, enum device_event what, ui
 	report(vm,
 	       what == DEVICE_POWER_OFF ? EVENT_POWER_OFF
 	       : what == DEVICE_RESET	? EVENT_RESET
+	       : what == DEVICE_STALLED ? EVENT_STALLED
 					: EVENT_DEBUG_EXIT,
 	       value);
 }
 
-/* A triple fault resets the machine, as on a PC. */
-static void on_vcpu_halted(void *arg, int code, const struct err *e)
+static void set_failure(struct vm *vm, const struct err *e)
 {
-	struct vm *vm = arg;
-
-	if (code == ARCH_SHUTDOWN) {
-		report(vm, EVENT_RESET, 0);
-		return;
-	}
 	pthread_mutex_lock(&vm->failure_lock);
 	if (!vm->failure.code)
 		vm->failure = *e;
 	pthread_mutex_unlock(&vm->failure_lock);
+}
+
+static void on_vcpu_halted(void *arg, int code, const struct err *e)
+{
+	struct vm *vm = arg;
+	struct err why = *e;
+
+	/* KVM found a page of the file gone; or the guest did, and could not stand it. */
+	if (vm->mapped_file && (e->sys == EFAULT || mapped_cut_off(&vm->mem))) {
+		mapped_lost(vm->mapped_file, &why);
+	} else if (code == ARCH_RESET || code == ARCH_POWER_OFF) {
+		report(vm, code == ARCH_RESET ? EVENT_RESET : EVENT_POWER_OFF, 0);
+		return;
+	}
+	set_failure(vm, &why);
 	report(vm, EVENT_FAILURE, 0);
 }
 
-static int reset(struct vm *vm, struct err *e)
+/* @why: as in "… asked for a reset". */
+static int reset(struct vm *vm, const char *why, struct err *e)
 {
+	if (!vm->image)
+		return err_set(e, ERR_WRONG_STATE, "%s, but a restored VM has nothing to boot again",
+			       why);
 	vm_hold(vm);
 	for (uint32_t i = 0; i < vm->device_n; i++) {
 		device_lock(vm->device[i]);
@@ -108,6 +107,15 @@ static int reset(struct vm *vm, struct err *e)
 	if (!r && !vm->paused)
 		vm_go(vm);
 	return r;
+}
+
+static int on_stall(struct vm *vm, uint32_t vcpu, struct err *e)
+{
+	char what[64];
+
+	snprintf(what, sizeof what, "vCPU %u has stalled", vcpu);
+	return vm->machine.watchdog_stops ? err_set(e, ERR_WRONG_STATE, "%s", what)
+					  : reset(vm, what, e);
 }
 
 static void on_event(void *arg, uint32_t events)
@@ -128,17 +136,77 @@ static void on_event(void *arg, uint32_t events)
 		vm_end(vm, VM_ENDED_BY_GUEST);
 		break;
 	case EVENT_RESET:
-		if (vm->image && !reset(vm, &vm->failure))
-			break;
-		if (!vm->image)
-			err_set(&vm->failure, ERR_WRONG_STATE,
-				"the guest asked for a reset, but a restored VM has nothing to boot again");
-		vm_end(vm, VM_ENDED_BY_FAILURE);
+		if (reset(vm, "the guest asked for a reset", &vm->failure))
+			vm_end(vm, VM_ENDED_BY_FAILURE);
+		break;
+	case EVENT_STALLED:
+		if (on_stall(vm, (uint32_t)(event >> 32), &vm->failure))
+			vm_end(vm, VM_ENDED_BY_FAILURE);
 		break;
 	case EVENT_FAILURE:
 		vm_end(vm, VM_ENDED_BY_FAILURE);
 		break;
+	case EVENT_MEMORY_LOST:
+		vm->cut_off = true;
+		vm_end(vm, VM_ENDED_BY_FAILURE);
+		break;
 	}
+}
+
+/* --- memory that comes later ---------------------------------------------------------------- */
+
+static void end_loading(struct vm *vm)
+{
+	lazy_free(vm->lazy);
+	guard_free(vm->guard);
+	vm->lazy = NULL;
+	vm->guard = NULL;
+	vm->mem.keep = false;
+}
+
+static void on_loaded(void *arg)
+{
+	struct vm *vm = arg;
+
+	end_loading(vm);
+	if (vm->changed)
+		vm->changed(vm->changed_arg);
+}
+
+/* In a thread of the engine's. The loop may be waiting for memory itself: then the guard ends it.
+ */
+static void on_memory_lost(void *arg, const struct err *e)
+{
+	struct vm *vm = arg;
+
+	set_failure(vm, e);
+	guard_end(vm->guard, STATUS_FAILED, e);
+	report(vm, EVENT_MEMORY_LOST, 0);
+}
+
+int vm_load_lazily(struct vm *vm, struct snap *snap, const char *file, unsigned threads,
+		   int workset_fd, struct err *e)
+{
+	const struct lazy_setup setup = {
+	    .snap = snap,
+	    .file = file,
+	    .mem = &vm->mem,
+	    .loop = vm->loop,
+	    .threads = threads,
+	    .workset_fd = workset_fd,
+	    .loaded = on_loaded,
+	    .failed = on_memory_lost,
+	    .arg = vm,
+	};
+
+	int r = guard_new(&vm->guard, e);
+	/* What the guest gives back would come again. */
+	vm->mem.keep = true;
+	if (!r)
+		r = lazy_start(&setup, &vm->lazy, e);
+	if (r)
+		end_loading(vm);
+	return r;
 }
 
 /* --- making and ending ---------------------------------------------------------------------- */
@@ -153,10 +221,35 @@ static void each_device(struct vm *vm, bool pause)
 	}
 }
 
+static int private_memory(struct vm *vm, const struct vm_setup *s, struct err *e)
+{
+	int r = mem_init_private(&vm->mem, &vm->layout, e);
+
+	if (!r && s->shared)
+		return mem_map(&vm->mem, 0, vm->mem.size, s->shared->fd, 0, e);
+	if (!r)
+		r = snap_map_ram(s->mapped, &vm->mem, e);
+	if (!r) {
+		vm->mapped_file = s->file;
+		mapped_watch(&vm->mem, s->file);
+	}
+	return r;
+}
+
+static int new_memory(struct vm *vm, const struct vm_setup *s, struct err *e)
+{
+	if (s->mapped || s->shared)
+		return private_memory(vm, s, e);
+	return s->hugepages ? mem_init_huge(&vm->mem, &vm->layout, e)
+			    : mem_init(&vm->mem, &vm->layout, e);
+}
+
 static int build(struct vm *vm, const struct vm_setup *s, struct err *e)
 {
-	int r = mem_init(&vm->mem, &vm->layout, e);
+	int r = new_memory(vm, s, e);
 
+	if (!r && uffd_open(&vm->uffd, &vm->mem, &vm->no_uffd))
+		vm->uffd.fd = -1;
 	vm->host = calloc(1, sizeof *vm->host);
 	if (!vm->host)
 		return err_set(e, ERR_NOMEM, "out of memory");
@@ -191,6 +284,7 @@ int vm_new(const struct vm_setup *s, struct vm **out, struct err *e)
 	memcpy(vm->backend, s->backend, s->backend_n * sizeof vm->backend[0]);
 	vm->backend_n = s->backend_n;
 	vm->mem.fd = -1;
+	vm->uffd = (struct uffd)UFFD_INIT;
 	vm->held = true;
 	vm->events.happened = on_device_event;
 	vm->io = (struct arch_io){io_read, io_write};
@@ -219,6 +313,9 @@ void vm_free(struct vm *vm)
 	for (uint32_t i = vm->device_n; i-- > 0;)
 		vm->device[i]->cls->free(vm->device[i]);
 	arch_vm_free(vm->arch);
+	end_loading(vm);
+	uffd_close(&vm->uffd);
+	track_fini(&vm->track);
 	mem_fini(&vm->mem);
 	vm_state_free(vm->power_on);
 	free(vm->host);
@@ -231,22 +328,21 @@ void vm_free(struct vm *vm)
 	free(vm);
 }
 
-static int capture_cpus(struct vm *vm, struct vm_state *out, struct err *e)
+struct device *vm_device(const struct vm *vm, const char *type)
 {
-	int r = arch_clock_save(vm->arch, &out->clock, e);
-
-	for (uint32_t i = 0; !r && i < out->vcpu_n; i++)
-		r = arch_vcpu_save(arch_vcpu_at(vm->arch, i), out->vcpu[i], e);
-	if (!r)
-		r = arch_irqchip_save(vm->arch, out->irqchip, e);
-	out->clock.monotonic_ns = guest_clock_monotonic(&vm->clock);
-	return r;
+	for (uint32_t i = 0; i < vm->device_n; i++)
+		if (!strcmp(vm->device[i]->cls->type, type))
+			return vm->device[i];
+	return NULL;
 }
 
 int vm_boot(struct vm *vm, const struct arch_image *image, struct err *e)
 {
-	int r = capture_cpus(vm, vm->power_on, e);
+	struct device *generation = vm_device(vm, "vmgenid");
+	int r = vm_capture_cpus_(vm, vm->power_on, e);
 
+	if (!r && generation)
+		r = vmgenid_first(generation, e);
 	if (!r)
 		r = arch_boot(vm->arch, image, &vm->machine, e);
 	if (!r)
@@ -308,74 +404,42 @@ int vm_resume(struct vm *vm, struct err *e)
 	return 0;
 }
 
-void vm_power_button(struct vm *vm)
+int vm_power_button(struct vm *vm, struct err *e)
 {
-	for (uint32_t i = 0; i < vm->device_n; i++)
-		if (!strcmp(vm->device[i]->cls->type, "acpi-pm"))
-			acpi_pm_power_button(vm->device[i]);
+	struct device *pm = vm_device(vm, "acpi-pm");
+
+	if (!pm)
+		return err_set(e, ERR_WRONG_STATE, "%s has no power button (use --force)",
+			       vm->name);
+	acpi_pm_power_button(pm);
+	return 0;
+}
+
+int vm_exit_status(const struct vm *vm)
+{
+	if (vm->end == VM_ENDED_BY_FAILURE)
+		return STATUS_FAILED;
+	return vm->has_exit_value ? (int)((vm->exit_value << 1 | 1) & 0xff) : STATUS_DONE;
 }
 
 void vm_end(struct vm *vm, enum vm_end how)
 {
 	if (vm->end != VM_ENDS_NOT)
 		return;
-	vm_hold(vm);
 	vm->end = how;
+	/* A vCPU that waits for memory of a file that cannot be read now waits as long as that. */
+	guard_end(vm->guard, vm_exit_status(vm), how == VM_ENDED_BY_FAILURE ? &vm->failure : NULL);
+	if (!vm->cut_off)
+		vm_hold(vm);
 	vm->changed(vm->changed_arg);
 	loop_stop(vm->loop);
 }
 
-/* --- state ---------------------------------------------------------------------------------- */
-
-int vm_capture(struct vm *vm, struct vm_state *out, struct err *e)
+int vm_new_generation(struct vm *vm, struct err *e)
 {
-	int r = arch_msi_settle(vm->arch, e);
+	struct device *generation = vm_device(vm, "vmgenid");
 
-	for (uint32_t i = 0; i < vm->device_n; i++) {
-		device_lock(vm->device[i]);
-		vm->device[i]->cls->pre_save(vm->device[i]);
-		device_unlock(vm->device[i]);
-	}
-	return r ? r : capture_cpus(vm, out, e);
-}
-
-int vm_check(const struct vm *vm, const struct vm_state *state, const void *const *device_state,
-	     struct err *e)
-{
-	int r = arch_irqchip_check(state->irqchip, e);
-
-	if (r)
-		err_where(e, "irqchip");
-	for (uint32_t i = 0; !r && i < state->vcpu_n; i++) {
-		r = arch_vcpu_check(state->vcpu[i], e);
-		if (r)
-			err_where(e, "vcpu%u", i);
-	}
-	for (uint32_t i = 0; !r && i < vm->device_n; i++) {
-		struct device *d = vm->device[i];
-		r = d->cls->check(d, device_state[i], e);
-		if (r)
-			err_where(e, "%s", d->id);
-	}
-	return r;
-}
-
-int vm_apply(struct vm *vm, const struct vm_state *state, const void *const *device_state,
-	     uint64_t elapsed_ns, struct err *e)
-{
-	int r = arch_load(vm->arch, state->vcpu, state->irqchip, &state->clock, elapsed_ns, e);
-
-	if (r)
-		return r;
-	guest_clock_set(&vm->clock, state->clock.monotonic_ns + elapsed_ns);
-	for (uint32_t i = 0; i < vm->device_n; i++) {
-		struct device *d = vm->device[i];
-		device_lock(d);
-		memcpy(d->st, device_state[i], d->cls->state->size);
-		d->cls->post_load(d);
-		device_unlock(d);
-	}
-	return 0;
+	return generation ? vmgenid_renew(generation, e) : 0;
 }
 
 const struct vm_backend *vm_backend(const struct vm *vm, const char *id)

@@ -15,6 +15,9 @@
 #include "devices/disk.h"
 #include "state/snapshot.h"
 #include "vmm/console.h"
+#include "vmm/guard.h"
+#include "vmm/lazy.h"
+#include "vmm/track.h"
 #include "vmm/vcpus.h"
 
 /* What stands behind a device on this host. All owned by whoever set it up, and outlives the VM. */
@@ -48,6 +51,12 @@ struct vm {
 	struct layout layout;
 	struct machine machine;
 	struct guest_mem mem;
+	struct uffd uffd; /* for live snapshots: a sandboxed process cannot open one. fd -1: no_uffd */
+	struct err no_uffd;
+	const char *mapped_file; /* that mem is a private mapping of; NULL: of no file */
+	struct track track;
+	struct lazy *lazy; /* owned; what fills mem while the guest runs. NULL: all is there */
+	struct guard *guard; /* owned; beside lazy: what waits for memory may wait for ever */
 	struct arch_vm *arch;
 	struct arch_io io;
 	struct bus memory, ports;
@@ -75,9 +84,12 @@ struct vm {
 	bool held;   /* stopped for whatever reason */
 	bool paused; /* by the user */
 	enum vm_end end;
-	uint32_t exit_value; /* written to the debug-exit port, with VM_ENDED_BY_GUEST */
+	/* What a guest wrote to the debug-exit port; the status is as its own hardware would report
+	 * it. */
+	uint32_t exit_value;
 	bool has_exit_value;
-	/* Called when held or paused changed, or the VM has ended. */
+	bool cut_off; /* ended without waiting for threads that may wait for memory for ever */
+	/* Called when held, paused or lazy changed, or the VM has ended. */
 	void (*changed)(void *arg);
 	void *changed_arg;
 };
@@ -103,6 +115,12 @@ struct vm_setup {
 	const struct vm_backend *backend;
 	uint32_t backend_n;
 	const struct cpu_policy *cpu; /* of a new machine; NULL: all that the host can give */
+	bool hugepages;	   /* guest memory in huge pages of the host */
+	/* Memory is a private mapping of a file, which is not empty then: of this snapshot's, or of
+	 * memory after mem_share(). NULL: neither. */
+	const struct snap *mapped;
+	const struct guest_mem *shared;
+	const char *file;  /* with @mapped: its name, for errors; outlives the VM */
 	void **vcpu_state; /* saved ones, for their CPUID; NULL for a new machine */
 };
 
@@ -116,6 +134,12 @@ int vm_boot(struct vm *vm, const struct arch_image *image, struct err *e) MUST_C
 /** vm_start() - make the vCPUs' threads; nothing runs before vm_go(). */
 int vm_start(struct vm *vm, struct err *e) MUST_CHECK;
 
+/** vm_load_lazily() - memory comes from @snap, taken over on success, from now on.
+ * @file: its name, for errors; outlives the VM
+ * @workset_fd: taken over on success; -1: none. Order: before anything uses memory. */
+int vm_load_lazily(struct vm *vm, struct snap *snap, const char *file, unsigned threads,
+		   int workset_fd, struct err *e) MUST_CHECK;
+
 /** vm_hold() - stop vCPUs, then devices: afterwards nothing changes any more. vm_go() undoes it. */
 void vm_hold(struct vm *vm);
 void vm_go(struct vm *vm);
@@ -124,10 +148,16 @@ void vm_go(struct vm *vm);
 int vm_pause(struct vm *vm, struct err *e) MUST_CHECK;
 int vm_resume(struct vm *vm, struct err *e) MUST_CHECK;
 
-/** vm_power_button() - ask the guest to shut down. */
-void vm_power_button(struct vm *vm);
-/** vm_end() - stop for good and leave the loop. */
+/** vm_power_button() - ask the guest to shut down. -ERR_WRONG_STATE on a machine without one. */
+int vm_power_button(struct vm *vm, struct err *e) MUST_CHECK;
+/** vm_new_generation() - tell the guest of a restored machine that it is a copy, if the machine has a
+ * generation identifier. With everything applied, and held. */
+int vm_new_generation(struct vm *vm, struct err *e) MUST_CHECK;
+/** vm_end() - stop for good and leave the loop. While memory is still coming the process ends
+ * within seconds, whatever its threads are waiting for. */
 void vm_end(struct vm *vm, enum vm_end how);
+/** vm_exit_status() - of the process, once the VM has ended. */
+int vm_exit_status(const struct vm *vm);
 
 /** vm_capture() - state of vCPUs and interrupt controllers, and every device's st brought up to
  * date. The VM is held. */
@@ -143,6 +173,12 @@ int vm_check(const struct vm *vm, const struct vm_state *state, const void *cons
 /** vm_apply() - the opposite of vm_capture(): records that were checked, with memory loaded. */
 int vm_apply(struct vm *vm, const struct vm_state *state, const void *const *device_state,
 	     uint64_t elapsed_ns, struct err *e) MUST_CHECK;
+
+/** vm_device() - the first of a type; NULL for none. */
+struct device *vm_device(const struct vm *vm, const char *type);
+
+/* Private to src/vmm/: what KVM holds, without devices. */
+int vm_capture_cpus_(struct vm *vm, struct vm_state *out, struct err *e) MUST_CHECK;
 
 /* Private to src/vmm/: vm_devices.c makes the devices of the machine description. */
 int vm_add_devices_(struct vm *vm, struct err *e);

@@ -3,11 +3,15 @@
 #include "vmm/vm.h"
 
 #include "devices/acpi_pm.h"
+#include "devices/cpufreq.h"
 #include "devices/debug_exit.h"
 #include "devices/i8042.h"
+#include "devices/pl031.h"
 #include "devices/rtc.h"
+#include "devices/stall.h"
 #include "devices/uart.h"
 #include "devices/virtio.h"
+#include "devices/vmgenid.h"
 
 #include <string.h>
 
@@ -27,17 +31,17 @@ static struct serial_end *end_of(const struct vm_backend *b)
 	return b && b->console ? console_end(b->console) : &nowhere;
 }
 
-/* A device that has no PCI slot answers at its region. */
-static int put(struct vm *vm, const char *region, const struct bus_ops *ops, struct device *dev,
-	       struct err *e)
+/* A device that has no PCI slot answers at its region, @most bytes of it. */
+static int put(struct vm *vm, const char *region, uint64_t most, const struct bus_ops *ops,
+	       struct device *dev, struct err *e)
 {
 	const struct layout_region *r;
 	int err = layout_need(&vm->layout, region, &r, e);
 
 	if (err)
 		return err;
-	return bus_add(r->kind == REGION_PIO ? &vm->ports : &vm->memory, r->start, r->size, ops, dev,
-		       e);
+	return bus_add(r->kind == REGION_PIO ? &vm->ports : &vm->memory, r->start,
+		       r->size < most ? r->size : most, ops, dev, e);
 }
 
 static struct device *new_rtc(struct vm *vm, const struct machine_device *md, struct irq_line irq,
@@ -48,6 +52,30 @@ static struct device *new_rtc(struct vm *vm, const struct machine_device *md, st
 
 	return rtc_new(md->id, irq, &vm->clock, vm->loop, vm->layout.params.ram_bytes - above, above,
 		       e);
+}
+
+static struct device *new_stall(struct vm *vm, const struct machine_device *md, struct err *e)
+{
+	const struct stall_setup s = {
+	    .irq = &vm->irq.host,
+	    .ppi = md->line,
+	    .vcpus = vm->layout.params.vcpus,
+	    .clock = &vm->clock,
+	    .loop = vm->loop,
+	    .events = &vm->events,
+	};
+
+	return stall_new(md->id, &s, e);
+}
+
+static struct device *new_vmgenid(struct vm *vm, const struct machine_device *md,
+				  struct irq_line irq, struct err *e)
+{
+	const struct layout_region *page;
+
+	if (layout_need(&vm->layout, md->region, &page, e))
+		return NULL;
+	return vmgenid_new(md->id, irq, &vm->mem, gpa(page->start), e);
 }
 
 static int attach(struct vm *vm, const struct vm_backend *b, console_input_fn *input,
@@ -63,6 +91,7 @@ static int add_platform(struct vm *vm, const struct machine_device *md, struct d
 	const struct vm_backend *b = vm_backend(vm, md->id);
 	const struct irq_line irq = {&vm->irq.host, md->line, vm->device_n};
 	const struct bus_ops *ops = NULL;
+	uint64_t most = UINT64_MAX;
 	int r = 0;
 
 	if (!strcmp(md->type, "uart")) {
@@ -80,15 +109,28 @@ static int add_platform(struct vm *vm, const struct machine_device *md, struct d
 	} else if (!strcmp(md->type, "debug-exit")) {
 		*out = debug_exit_new(md->id, &vm->events, e);
 		ops = &debug_exit_ops;
+		most = DEBUG_EXIT_BYTES;
+	} else if (!strcmp(md->type, "pl031")) {
+		*out = pl031_new(md->id, irq, &vm->clock, vm->loop, e);
+		ops = &pl031_ops;
+	} else if (!strcmp(md->type, "stall-detector")) {
+		*out = new_stall(vm, md, e);
+		ops = &stall_ops;
+	} else if (!strcmp(md->type, "cpufreq")) {
+		*out = cpufreq_new(md->id, vm->layout.params.vcpus, vcpus_clamp, e);
+		ops = &cpufreq_ops;
+	} else if (!strcmp(md->type, "vmgenid")) {
+		*out = new_vmgenid(vm, md, irq, e);
 	} else {
 		return err_set(e, ERR_INCOMPATIBLE, "%s: no model %s in this build", md->id,
 			       md->type);
 	}
 	if (!*out)
 		return e ? -e->code : -ERR_NOMEM;
-	r = put(vm, md->region, ops, *out, e);
+	if (ops)
+		r = put(vm, md->region, most, ops, *out, e);
 	if (!r && !strcmp(md->type, "i8042"))
-		r = put(vm, "I8042_COMMAND", &i8042_command_ops, *out, e);
+		r = put(vm, "I8042_COMMAND", most, &i8042_command_ops, *out, e);
 	if (!r && !strcmp(md->type, "uart"))
 		r = attach(vm, b, uart_input, *out, e);
 	return r;
@@ -134,6 +176,8 @@ static int add_virtio(struct vm *vm, const struct machine_device *md, struct dev
 		r = virtio_console_new(md, &host, end_of(b), out, e);
 		return r ? r : attach(vm, b, virtio_console_input, *out, e);
 	}
+	if (!strcmp(md->type, "virtio-balloon"))
+		return virtio_balloon_new(md, &host, out, e);
 	return err_set(e, ERR_INCOMPATIBLE, "%s: no model %s in this build", md->id, md->type);
 }
 

@@ -129,7 +129,7 @@ static void run_to_the_end(struct arch_vm *vm, struct io *io, struct err *e)
 	}
 	while (!io->off) {
 		int r = arch_vcpu_run(io->cpu, &io->io, e);
-		if (r < 0 || r == ARCH_SHUTDOWN)
+		if (r < 0 || r == ARCH_RESET)
 			fail_msg("stopped with %d: %s%s", r, e->msg, io->said);
 	}
 	for (uint32_t i = 1; i < n; i++) {
@@ -150,6 +150,7 @@ static void runs(const struct run *r)
 	struct guest_mem m;
 	struct machine mc;
 	struct io_src file;
+	const struct io_src *culprit;
 	struct arch_image *k;
 	struct arch_vm *vm;
 	int kvm, fd = open(r->image, O_RDONLY | O_CLOEXEC);
@@ -161,7 +162,8 @@ static void runs(const struct run *r)
 	} while (0)
 	OK(arch_kvm_open(&kvm, &e));
 	OK(io_src_fd(&file, fd, &e));
-	OK(arch_kernel_open(&file, NULL, r->cmdline, &k, &e));
+	OK(arch_image_open(&(struct arch_files){.kernel = &file, .cmdline = r->cmdline}, &k, &culprit,
+			   &e));
 	layout_params_init(&p, r->ram);
 	p.vcpus = r->vcpus;
 	OK(arch_image_params(k, layout_def_find("x86_64/linux@1"), &p, &e));

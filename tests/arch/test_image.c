@@ -12,36 +12,35 @@ static void layouts_that_cannot_boot_an_image_refuse_it(void **unused)
 	struct layout_params p;
 	struct image i;
 	struct io_src file;
+	struct arch_files kernel = {.kernel = &file, .cmdline = ""}, firmware = {.firmware = &file};
+	const struct io_src *culprit;
 	struct err e = ERR_INIT;
 
 	image_flat(&i);
 	io_src_mem(&file, i.b, i.len);
-	assert_int_equal(arch_kernel_open(&file, NULL, "", &image, &e), 0);
+	assert_int_equal(arch_image_open(&kernel, &image, &culprit, &e), 0);
 	layout_params_init(&p, 64 * MIB);
 	assert_int_equal(arch_image_params(image, layout_def_find("x86_64/linux@1"), &p, &e),
 			 -ERR_FEATURE);
 	assert_non_null(strstr(e.msg, "x86_64/linux@2"));
 	assert_int_equal(arch_image_params(image, layout_def_find("x86_64/linux@2"), &p, &e), 0);
 	assert_int_equal(p.kernel_bytes, 1);
-	/* Firmware of a protected VM: there is a row for it, and nothing else. */
-	p.pvm_firmware_bytes = 4096;
-	assert_int_equal(arch_image_params(image, layout_def_find("x86_64/linux@2"), &p, &e),
-			 -ERR_FEATURE);
 	arch_image_free(image);
+	/* Firmware of a protected VM: there is a row for it, and nothing else. */
+	kernel.pvm_firmware = &file;
+	assert_int_equal(arch_image_open(&kernel, &image, &culprit, &e), -ERR_FEATURE);
+	assert_ptr_equal(culprit, &file);
 
-	assert_int_equal(arch_firmware_open(&file, &image, &e), 0);
+	assert_int_equal(arch_image_open(&firmware, &image, &culprit, &e), 0);
 	layout_params_init(&p, 64 * MIB);
 	assert_int_equal(arch_image_params(image, layout_def_find("x86_64/bios"), &p, &e), 0);
 	assert_int_equal(p.firmware_bytes, i.len);
-	p.pvm_firmware_bytes = 4096;
-	assert_int_equal(arch_image_params(image, layout_def_find("x86_64/bios"), &p, &e),
-			 -ERR_FEATURE);
 	arch_image_free(image);
 	file.size = 15;
-	assert_int_equal(arch_firmware_open(&file, &image, &e), -ERR_LIMIT);
+	assert_int_equal(arch_image_open(&firmware, &image, &culprit, &e), -ERR_LIMIT);
 	/* Nothing is read of it before the map, which has room for so much, is built. */
 	file.size = 16 * MIB + 1;
-	assert_int_equal(arch_firmware_open(&file, &image, &e), 0);
+	assert_int_equal(arch_image_open(&firmware, &image, &culprit, &e), 0);
 	layout_params_init(&p, 64 * MIB);
 	assert_int_equal(arch_image_params(image, layout_def_find("x86_64/bios"), &p, &e), 0);
 	static struct layout l;

@@ -91,6 +91,7 @@ static void codes_have_their_numbers_and_names(void **state)
 	    {21, "MAGIC"},	  {22, "VERSION"},   {23, "FEATURE"},	 {24, "CHECKSUM"},
 	    {25, "ENCODING"},	  {26, "TYPE"},	     {27, "RANGE"},	 {28, "MISSING"},
 	    {29, "UNKNOWN"},	  {30, "DUPLICATE"}, {31, "LIMIT"},	 {32, "STRUCTURE"},
+	    {33, "SIGNATURE"},	  {34, "KEY"},
 	    {50, "INCOMPATIBLE"}, {70, "IO"},	     {71, "NOSPACE"},	 {72, "NOMEM"},
 	    {73, "KVM"},	  {74, "BUSY"},	     {75, "TIMEOUT"},	 {76, "CANCELLED"},
 	    {90, "BUG"},

@@ -27,6 +27,17 @@ static void on_line(struct irq_host *h, uint32_t line, uint32_t source, bool hig
 	f->high = high;
 }
 
+static void on_ppi(struct irq_host *h, uint32_t vcpu, uint32_t ppi, bool high)
+{
+	struct fixture *f = (struct fixture *)h;
+
+	assert_true(vcpu < VCPUS);
+	assert_int_equal(ppi, PPI);
+	if (high && !f->ppi_high[vcpu])
+		f->ppi_rises[vcpu]++;
+	f->ppi_high[vcpu] = high;
+}
+
 static void on_event(struct device_events *ev, enum device_event what, uint32_t value)
 {
 	struct fixture *f = (struct fixture *)((char *)ev - offsetof(struct fixture, events));
@@ -38,7 +49,7 @@ static void on_event(struct device_events *ev, enum device_event what, uint32_t 
 
 void fixture_init(struct fixture *f)
 {
-	static const struct irq_host_ops ops = {.line = on_line};
+	static const struct irq_host_ops ops = {.line = on_line, .ppi = on_ppi};
 
 	*f = (struct fixture){.irq = {&ops}, .events = {on_event}};
 	f->clock.host_monotonic_ns = monotonic;

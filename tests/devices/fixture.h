@@ -8,11 +8,15 @@
 
 #define LINE   4
 #define SOURCE 7
+#define PPI    15
+#define VCPUS  3
 
 struct fixture {
 	struct irq_host irq;
 	bool high;	/* level of LINE, as driven by SOURCE */
 	unsigned rises; /* times it went from low to high */
+	bool ppi_high[VCPUS];
+	unsigned ppi_rises[VCPUS]; /* the same of PPI, for each vCPU */
 	struct device_events events;
 	unsigned event_n;
 	enum device_event event; /* the last one */

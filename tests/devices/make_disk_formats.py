@@ -121,6 +121,7 @@ def main(out):
     for name, title, parts in [
             ("empty", "An overlay that holds nothing.", header() + empty),
             ("some", "Clusters 1 and 5 are present, and 2, which is zeros.", header() + body(some)),
+            ("spare", "Held ready for a snapshot.", header(state=2) + empty),
             ("all", "Every cluster is present.", header() + body({i: 0xA0 + i for i in range(6)})),
             ("stale", "What absent clusters and the end of the file hold has no meaning.",
              header() + [body(some)[0]] + [[b"\x5a" * 4096, "cluster 0, absent"]] +
@@ -153,7 +154,7 @@ def main(out):
         "RANGE@0x70-data-offset-overflows": dict(data_offset=2**64 - 4096),
         "RANGE@0x88-raw-parent-with-uuid": dict(parent_uuid=put(16, 0)),
         "RANGE@0xa7-raw-parent-with-generation": dict(parent_generation=put(16, 15)),
-        "RANGE@0xa8-state-2": dict(state=2),
+        "RANGE@0xa8-state-3": dict(state=3),
         "RANGE@0xac-reserved-first": dict(reserved=put(340, 0)),
         "RANGE@0x1ff-reserved-last": dict(reserved=put(340, 339)),
         "RANGE@0x200-no-parent-name": dict(name=b""),

@@ -23,7 +23,7 @@ static void on_line(struct irq_host *h, uint32_t line, uint32_t source, bool hig
 	m->line[line] |= (uint64_t)high << source;
 }
 
-static int on_msi_new(struct irq_host *h, struct err *e)
+static int on_msi_new(struct irq_host *h, uint16_t requester, struct err *e)
 {
 	struct pci_machine *m = (struct pci_machine *)h;
 

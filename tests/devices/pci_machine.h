@@ -86,7 +86,7 @@ struct guest_driver {
 	uint64_t features;
 	bool use_msix;
 	unsigned queues;
-	struct guest_queue q[4];
+	struct guest_queue q[VIRTIO_QUEUES_MAX];
 };
 
 struct guest_buf {

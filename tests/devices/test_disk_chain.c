@@ -3,6 +3,7 @@
 #include "disk_fixture.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -316,14 +317,100 @@ static void test_bitmap_tail(void **state)
 	close(fd);
 }
 
+static void make_spare(const char *path, const char *over)
+{
+	struct disk_chain chain;
+	struct disk_image_fd img;
+
+	OK(disk_chain_peek(over, &chain, e));
+	OK(disk_overlay_spare(path, &chain, &img, e));
+	assert_false(disk_overlay_discard(path, over)); /* it is locked */
+	disk_chain_close(&chain);
+	close(img.fd);
+}
+
+/* Only a spare one over this image that is open nowhere and holds nothing. */
+static void test_discard(void **state)
+{
+	struct disk_fixture *f = *state;
+	const char *base = "base.raw";
+
+	fixture_raw(base, BYTES, 1);
+	fixture_raw("other.raw", BYTES, 1);
+	fixture_overlay("used.vmdisk", base);
+	make_spare("a.vmdisk", base);
+	make_spare("b.vmdisk", "other.raw");
+	assert_false(disk_overlay_discard("used.vmdisk", base));
+	assert_false(disk_overlay_discard("b.vmdisk", base));
+	assert_false(disk_overlay_discard("none.vmdisk", base));
+	assert_false(disk_overlay_discard("other.raw", base));
+	assert_false(disk_overlay_discard(base, base));
+
+	assert_int_equal(chmod("a.vmdisk", 0444), 0);
+	assert_false(disk_overlay_discard("a.vmdisk", base));
+	assert_int_equal(chmod("a.vmdisk", 0644), 0);
+	assert_int_equal(link("a.vmdisk", "c.vmdisk"), 0);
+	assert_false(disk_overlay_discard("a.vmdisk", base));
+	assert_int_equal(unlink("c.vmdisk"), 0);
+	assert_int_equal(symlink("a.vmdisk", "c.vmdisk"), 0);
+	assert_false(disk_overlay_discard("c.vmdisk", base));
+	assert_true(disk_overlay_discard("a.vmdisk", base));
+	assert_int_equal(access("a.vmdisk", F_OK), -1);
+
+	make_spare("a.vmdisk", base);
+	int fd = open("a.vmdisk", O_WRONLY);
+	assert_int_equal(pwrite(fd, "\1", 1, 4096), 1); /* the first cluster is there */
+	assert_false(disk_overlay_discard("a.vmdisk", base));
+	assert_int_equal(pwrite(fd, "", 1, 4096), 1);
+	close(fd);
+	/* Whoever writes to it uses it, even if nothing is written. */
+	fixture_close(fixture_open(f, "a.vmdisk", true));
+	assert_false(disk_overlay_discard("a.vmdisk", base));
+}
+
+/* One that was switched to is none any more; one that was given back is. */
+static void test_discard_after_switch(void **state)
+{
+	struct disk_fixture *f = *state;
+	struct disk_image_fd img;
+	struct disk_chain chain;
+	struct disk_state rec;
+	struct disk *d;
+
+	for (int back = 0; back < 2; back++) {
+		const char *base = back ? "b.raw" : "a.raw", *path = back ? "b.vmdisk" : "a.vmdisk";
+		fixture_raw(base, BYTES, 1);
+		d = fixture_open(f, base, true);
+		OK(disk_chain_peek(base, &chain, e));
+		OK(disk_overlay_spare(path, &chain, &img, e));
+		disk_chain_close(&chain);
+		OK(disk_switch(d, &img, &rec, e));
+		if (back)
+			OK(disk_switch_back(d, e));
+		assert_int_equal(disk_overlay_discard(path, base), back);
+		fixture_close(d);
+		assert_int_equal(disk_overlay_discard(path, base), false);
+		assert_int_equal(access(path, F_OK), back ? -1 : 0);
+	}
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, disk_fixture_setup, disk_fixture_teardown)
 	const struct CMUnitTest tests[] = {
-	    T(test_locks),	  T(test_frozen),	 T(test_parent_changed),
-	    T(test_not_an_image), T(test_raw_stays_raw), T(test_depth),
-	    T(test_loop),	  T(test_create),	 T(test_truncated),
-	    T(test_header_flips), T(test_bitmap_tail),
+	    T(test_locks),
+	    T(test_frozen),
+	    T(test_parent_changed),
+	    T(test_not_an_image),
+	    T(test_raw_stays_raw),
+	    T(test_depth),
+	    T(test_loop),
+	    T(test_create),
+	    T(test_truncated),
+	    T(test_header_flips),
+	    T(test_bitmap_tail),
+	    T(test_discard),
+	    T(test_discard_after_switch),
 	};
 
 	return cmocka_run_group_tests_name("disk_chain", tests, NULL, NULL);

@@ -403,7 +403,7 @@ static void check_switch_fails(struct disk_fixture *f, bool overlay, bool back)
 	int failures = 0;
 
 	OK(disk_chain_peek(disk_path(d), &chain, e));
-	OK(disk_overlay_create("next.vmdisk", &chain, &img, e));
+	OK(disk_overlay_spare("next.vmdisk", &chain, &img, e));
 	disk_chain_close(&chain);
 	for (bool worked = false; !worked;) {
 		struct err why = ERR_INIT;
@@ -419,14 +419,16 @@ static void check_switch_fails(struct disk_fixture *f, bool overlay, bool back)
 			break;
 		}
 		failures++;
-		assert_true(r < 0 && why.msg[0]);
+		/* Going back does not depend on the overlay, which may not learn of it. */
+		assert_true((back && !r) || (r < 0 && why.msg[0]));
 		if (back) {
 			/* Then it goes on there; nothing is lost. */
 			fixture_expect(d, model);
-			OK(disk_switch_back(d, e));
+			if (r)
+				OK(disk_switch_back(d, e));
 			OK(disk_chain_peek(disk_path(d), &chain, e));
 			assert_int_equal(unlink("next.vmdisk"), 0);
-			OK(disk_overlay_create("next.vmdisk", &chain, &img, e));
+			OK(disk_overlay_spare("next.vmdisk", &chain, &img, e));
 			disk_chain_close(&chain);
 			continue;
 		}

@@ -35,6 +35,11 @@ static void console(struct machine_device *md)
 	virtio_console_describe(md, "d");
 }
 
+static void balloon(struct machine_device *md)
+{
+	virtio_balloon_describe(md, "d");
+}
+
 /* Rules of models alone: where a device lies is another matter. */
 static bool refused(const struct machine_device *md)
 {
@@ -58,6 +63,10 @@ static void check(void (*describe)(struct machine_device *), uint64_t also)
 
 	describe(&md);
 	assert_false(refused(&md));
+	/* What a machine with a pool for DMA adds. */
+	changed = md;
+	virtio_offer_platform(&changed);
+	also |= changed.features;
 	for (unsigned bit = 0; bit < 64; bit++) {
 		uint64_t feature = UINT64_C(1) << bit;
 		changed = md;
@@ -87,12 +96,43 @@ static void models_have_what_they_offer_and_no_more(void **state)
 	check(net, 0);
 	check(rng, 0);
 	check(console, 0);
+	check(balloon, 0);
+}
+
+/* Those without queues: what there is to a model is its type. */
+static void platform_models_are_known(void **state)
+{
+	static const char *const types[] = {
+	    "pci-host",	  "uart",  "i8042",	     "rtc",	"acpi-pm",
+	    "debug-exit", "pl031", "stall-detector", "cpufreq", "vmgenid",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		struct machine_device md, changed;
+		state_defaults(&machine_device_desc, &md);
+		strcpy(md.id, "d");
+		strcpy(md.type, types[i]);
+		assert_false(refused(&md));
+		changed = md;
+		changed.version++;
+		assert_true(refused(&changed));
+		changed = md;
+		changed.queues = 1;
+		assert_true(refused(&changed));
+		changed = md;
+		changed.features = 1;
+		assert_true(refused(&changed));
+		changed = md;
+		changed.type[0] = 'x';
+		assert_true(refused(&changed));
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(models_have_what_they_offer_and_no_more),
+	    cmocka_unit_test(platform_models_are_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

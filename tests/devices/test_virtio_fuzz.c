@@ -20,7 +20,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#define DEVICES	 4
+#define DEVICES	 5
 #define ROUNDS	 400
 #define ACCESSES 60
 #define RARELY	 400
@@ -95,6 +95,22 @@ static uint64_t any(uint64_t n)
 	return fixture_random(&seed) % n;
 }
 
+#define HINTS 3 /* the queue of the balloon */
+
+static unsigned hints_asked, hints_named;
+
+static void on_named(void *arg, struct gpa at, uint64_t bytes)
+{
+	assert_non_null(mem_ro(&m.mem, at, bytes));
+	hints_named++;
+}
+
+static void on_over(void *arg)
+{
+}
+
+static const struct virtio_balloon_hints hints = {on_named, on_over, NULL};
+
 static void describe(struct machine *md)
 {
 	static const uint8_t mac[6] = {2};
@@ -103,6 +119,7 @@ static void describe(struct machine *md)
 	virtio_net_describe(&md->device[md->device_n++], "net", mac);
 	virtio_rng_describe(&md->device[md->device_n++], "rng");
 	virtio_console_describe(&md->device[md->device_n++], "hvc");
+	virtio_balloon_describe(&md->device[md->device_n++], "balloon");
 }
 
 static int setup(void **unused)
@@ -116,6 +133,7 @@ static int setup(void **unused)
 	assert_int_equal(virtio_net_new(&md[1], &m.host, wire[0], &dev[1], &e), 0);
 	assert_int_equal(virtio_rng_new(&md[2], &m.host, &dev[2], &e), 0);
 	assert_int_equal(virtio_console_new(&md[3], &m.host, &far_end, &dev[3], &e), 0);
+	assert_int_equal(virtio_balloon_new(&md[4], &m.host, &dev[4], &e), 0);
 	return 0;
 }
 
@@ -179,6 +197,8 @@ static unsigned readable(const struct guest_driver *d, unsigned q, unsigned n)
 		return 1 + (unsigned)any(n - 1);
 	case 3:
 		return 0;
+	case 5: /* what it names as free goes the other way, perhaps after a command */
+		return q == 4 ? 0 : q == HINTS ? (unsigned)any(2) : n;
 	default:
 		return q ? n : 0;
 	}
@@ -196,10 +216,15 @@ static void offer_chain(struct guest_driver *d, unsigned q)
 		uint64_t sector;
 	} hdr = {(uint32_t)any(15), 0, any(2100)};
 
+	bool hints_follow = d->slot == 5 && q == HINTS;
+	if (hints_follow)
+		hdr.type = (uint32_t)mmio_read(&m, d->config + 8, 4);
 	memcpy(guest_ptr(&m, at, sizeof hdr), &hdr, sizeof hdr);
 	for (unsigned i = 0; i < n; i++) {
 		uint16_t flags = i < out ? 0 : VRING_DESC_F_WRITE;
-		uint32_t len = i ? (uint32_t)(1 + any(4)) * 512 + (i + 1 == n) : 16;
+		uint32_t len = i	      ? (uint32_t)(1 + any(4)) * 512 + (i + 1 == n)
+			       : hints_follow ? 4
+					      : 16;
 		uint16_t next = (uint16_t)((head + i + 1) % gq->size);
 		if (i + 1 < n)
 			flags |= VRING_DESC_F_NEXT;
@@ -224,6 +249,16 @@ static void outside_world(void)
 	while (recv(wire[1], packet, sizeof packet, 0) > 0)
 		;
 	virtio_console_input(dev[3], packet, any(100));
+	if (!any(8))
+		virtio_balloon_ask(dev[4], queer_value());
+	if (!any(8)) {
+		struct virtio_balloon_info info;
+		virtio_balloon_look(dev[4], &info);
+	}
+	if (!any(8) && virtio_balloon_hint(dev[4], &hints))
+		hints_asked++;
+	if (!any(32))
+		virtio_balloon_hint_done(dev[4]);
 	if (any(2) && disk.held_n) {
 		unsigned i = (unsigned)any(disk.held_n);
 		struct disk_req *r = disk.held[i];
@@ -275,8 +310,10 @@ static void any_guest_is_survived(void **unused)
 		still_sound(i);
 	}
 	/* It was no chat with a wall. */
-	print_message("%u answers, %u resets needed\n", answers, needed_reset);
+	print_message("%u answers, %u resets needed, %u times asked for hints, %u named\n", answers,
+		      needed_reset, hints_asked, hints_named);
 	assert_true(answers > 10 * ROUNDS);
+	assert_true(hints_named);
 	assert_true(needed_reset > ROUNDS / 20 && needed_reset < ROUNDS * 19 / 20);
 }
 

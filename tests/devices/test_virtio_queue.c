@@ -5,6 +5,7 @@
 #include <linux/virtio_ring.h>
 #include <setjmp.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #define SIZE	  8
@@ -36,7 +37,7 @@ static int setup(void **unused)
 	st = (struct virtio_queue_state){
 	    .size = SIZE, .enabled = true, .desc = DESC, .avail = AVAIL, .used = USED};
 	features = EVENT_IDX | INDIRECT;
-	q = (struct virtq){&st, &mem, &features, 0};
+	q = (struct virtq){.st = &st, .mem = &mem, .features = &features};
 	return 0;
 }
 
@@ -120,6 +121,39 @@ static void requests_come_in_order_and_go_in_any(void **unused)
 	assert_int_equal(used[1], 7);
 	assert_int_equal(used[2], 4);
 	assert_int_equal(used[3], 9);
+}
+
+/* Is the page of the buffers known as written to? */
+static bool marked(void)
+{
+	static uint64_t words[32 * MIB / 4096 / 64];
+	uint64_t page =
+	    (uint64_t)((const uint8_t *)mem_ro(&mem, gpa(BUFFERS), 1) - mem.host) / 4096;
+
+	assert_true(mem_track_words(mem.size) <= ARRAY_LEN(words));
+	memset(words, 0, sizeof words);
+	mem_take_dirty(&mem, words);
+	return words[page / 64] >> page % 64 & 1;
+}
+
+static void names_are_no_writes(void **unused)
+{
+	if (mem_track_bytes() != 4096)
+		skip();
+	assert_int_equal(mem_track(&mem, NULL), 0);
+	fill();
+	for (unsigned i = 0; i < 2; i++) {
+		q.only_names = i;
+		offer(0);
+		expect_chain(0, 1, 1);
+		assert_int_equal(c.at[1].v, BUFFERS + 16);
+		assert_true(virtq_push(&q, &c, 0));
+		assert_int_equal(marked(), !i);
+	}
+	/* Memory it must be all the same. */
+	put(DESC, 3, 1ull << 40, 16, WRITE, 0);
+	offer(2);
+	expect_broken();
 }
 
 static void what_is_put_back_comes_again(void **unused)
@@ -312,6 +346,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(requests_come_in_order_and_go_in_any),
+	    TEST(names_are_no_writes),
 	    TEST(what_is_put_back_comes_again),
 	    TEST(several_become_visible_at_once),
 	    TEST(the_index_may_not_run_away),

@@ -15,6 +15,9 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from programs import runnable  # noqa: E402
+
 MAN = ROOT / "docs/man"
 VMM, SNAPINSPECT = "vmm", "snapinspect"
 
@@ -70,8 +73,8 @@ class Pages(unittest.TestCase):
         page = (MAN / "snapinspect.1").read_text()
         text = output(SNAPINSPECT, "--help")
         self.assertEqual(re.findall(r"^\.It Cm ([a-z-]+)$", page, re.M), commands_of(SNAPINSPECT))
-        named = set(re.findall(r"(?<!host )--([a-z]+)", text))
-        self.assertEqual(set(re.findall(r"^\.It Fl .*?-([a-z]+)(?: Ar .*)?$", page, re.M)), named)
+        named = set(re.findall(r"(?<!host )--([a-z-]+)", text))
+        self.assertEqual(set(re.findall(r"^\.It Fl (?:[a-z] , Fl )?-([a-z-]+)(?: Ar .*)?$", page, re.M)), named)
 
     def test_installed(self):
         text = (ROOT / "docs/meson.build").read_text()
@@ -79,7 +82,7 @@ class Pages(unittest.TestCase):
                          {p.name for p in MAN.glob("*.1")})
 
     def test_references(self):
-        names = {p.stem for p in MAN.glob("*.1")} | {"touch", "seccomp"}
+        names = {p.stem for p in MAN.glob("*.1")} | {"touch", "seccomp", "ssh", "userfaultfd"}
         for page in MAN.glob("*.1"):
             for name in re.findall(r"^\.Xr (\S+)", page.read_text(), re.M):
                 self.assertIn(name, names, page.name)
@@ -106,7 +109,7 @@ class Completion(unittest.TestCase):
                 expected |= {f"--{name}"} | ({f"-{letter}"} if letter else set())
             with self.subTest(command):
                 self.assertEqual(set(complete(VMM, [command, "-"])), expected)
-        named = set(re.findall(r"--[a-z]+", output(SNAPINSPECT, "--help")))
+        named = set(re.findall(r"--[a-z-]+", output(SNAPINSPECT, "--help")))
         self.assertEqual(set(complete(SNAPINSPECT, ["info", "-"])), named)
 
     def test_words(self):
@@ -116,7 +119,7 @@ class Completion(unittest.TestCase):
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(f"{name}/web.sock")
                 env = {"VMM_RUNTIME_DIR": name}
-                for command in ("snapshot", "pause", "resume", "stop", "status"):
+                for command in ("snapshot", "pause", "resume", "stop", "status", "balloon"):
                     self.assertEqual(complete(VMM, [command, ""], name, env), ["web"])
                 self.assertEqual(complete(VMM, ["snapshot", "--level", "3", ""], name, env),
                                  ["web"])
@@ -128,6 +131,10 @@ class Completion(unittest.TestCase):
             self.assertEqual(complete(VMM, ["run", "--disk", "path", "=", "b"], name), ["b.img"])
             self.assertEqual(complete(VMM, ["disk", "info", "b"], name), ["b.img"])
         self.assertEqual(complete(VMM, ["restore", "--clock", ""]), ["advance", "keep"])
+        for program, words in ((VMM, ["snapshot", "--encrypt"]), (VMM, ["restore", "--key"]),
+                               (SNAPINSPECT, ["info", "--key"])):
+            self.assertEqual(complete(program, [*words, "key"]), ["key=", "key-fd="])
+        self.assertEqual(complete(VMM, ["run", "--watchdog", ""]), ["reset", "stop"])
         self.assertEqual(complete(VMM, ["disk", ""]), ["info", "commit", "flatten"])
         self.assertIn("x86_64/linux@1", complete(VMM, ["layout", "show", ""]))
         self.assertIn("uart", complete(SNAPINSPECT, ["schema", ""]))
@@ -176,7 +183,7 @@ class Documents(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    VMM, SNAPINSPECT = (os.path.abspath(a) for a in sys.argv[1:3])
+    VMM, SNAPINSPECT = map(runnable, sys.argv[1:3])
     result = unittest.main(argv=sys.argv[:1], exit=False).result
     for _, reason in result.skipped:
         print("skipped:", reason)

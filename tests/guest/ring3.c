@@ -11,6 +11,9 @@
  *   fill       contents before the first iteration, see guest_work_fill()
  *   pace=TICKS of the TSC at least between two iterations                   (0)
  *   gap=TICKS  from which on an interval counts as a gap                    (300000)
+ *   order      instead of that work: the number of the iteration into each page, one after the other
+ *   disk=N     iterations of the first CPU between two requests to a virtio disk of at least 64 KiB,
+ *              zero at first, which reads and writes the last 512 bytes of pages of the span; 0: none (0)
  *   cpus=N     that work, each on its part of the span and with seed + its number (1)
  *   tick=COUNT of the first CPU's timer between two interrupts; 0 for none  (0)
  *   com=PORT   serial port                                                  (0x3f8)
@@ -19,10 +22,14 @@
  *
  * At the end it says "DONE cpu=... iters=... checksum=0x..." for each CPU and powers off by ACPI.
  */
+#include "ring3.h"
+
+#include "disk.h"
 #include "port.h"
-#include "work.h"
+#include "ring3_disk.h"
 
 #include <asm/bootparam.h>
+#include <linux/virtio_blk.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -33,30 +40,6 @@
 #define GIB	      0x40000000ull
 #define SPAN_GIB_MAX  64
 #define SPAN_VIRTUAL  0x8000000000ull /* second entry of the PML4 */
-
-struct gate {
-	uint16_t low, selector, flags, mid;
-	uint32_t high, zero;
-};
-
-struct tss {
-	uint32_t reserved0;
-	uint64_t rsp0;
-	uint8_t rest[102 - 12];
-	uint16_t iomap;
-} __attribute__((packed));
-
-/* xen/include/public/arch-x86/hvm/start_info.h */
-struct start_info {
-	uint32_t magic, version, flags, nr_modules;
-	uint64_t modlist, cmdline, rsdp, memmap;
-	uint32_t memmap_entries, reserved;
-};
-
-struct memmap_entry {
-	uint64_t addr, size;
-	uint32_t type, reserved;
-};
 
 /* ring3.S */
 extern uint64_t gdt[], identity_pml4[], identity_pdpt[];
@@ -75,11 +58,11 @@ volatile uint32_t *lapic;
 static struct tss tss[GUEST_CPUS_MAX];
 static uint64_t span_pdpt[512] __attribute__((aligned(4096)));
 static uint64_t span_pd[SPAN_GIB_MAX][512] __attribute__((aligned(4096)));
-static uint64_t lapic_pd[512] __attribute__((aligned(4096)));
+static uint64_t device_pd[4][512] __attribute__((aligned(4096)));
 
 static struct {
-	uint64_t iters, span, from, seed, pace, gap, cpus, tick, com, exit;
-	bool fill, stay;
+	uint64_t iters, span, from, seed, pace, gap, cpus, tick, disk, com, exit;
+	bool fill, stay, order;
 	const uint8_t *rsdp;
 } option = {
     .iters = 1000000,
@@ -108,13 +91,13 @@ static uint64_t rdmsr(uint32_t msr)
 
 /* --- saying things ------------------------------------------------------------------------- */
 
-static void say(const char *s)
+void say(const char *s)
 {
 	for (; *s; s++)
 		out8((uint16_t)option.com, (uint8_t)*s);
 }
 
-static void say_number(const char *name, uint64_t v, unsigned base)
+void say_number(const char *name, uint64_t v, unsigned base)
 {
 	char digits[24], *p = digits + sizeof digits;
 
@@ -150,8 +133,7 @@ static void halt(void)
 		asm volatile("cli; hlt");
 }
 
-static void end(uint32_t code) __attribute__((noreturn));
-static void end(uint32_t code)
+void end(uint32_t code)
 {
 	uint16_t pm1 = pm1_control();
 
@@ -214,6 +196,7 @@ static void parse(const char *s)
 	    {"gap=", &option.gap},
 	    {"cpus=", &option.cpus},
 	    {"tick=", &option.tick},
+	    {"disk=", &option.disk},
 	    {"com=", &option.com},
 	    {"exit=", &option.exit},
 	    {NULL, NULL},
@@ -228,6 +211,8 @@ static void parse(const char *s)
 			option.fill = true;
 		if ((v = after(s, "stay")) && (*v == ' ' || !*v))
 			option.stay = true;
+		if ((v = after(s, "order")) && (*v == ' ' || !*v))
+			option.order = true;
 		while (*s && *s != ' ')
 			s++;
 		while (*s == ' ')
@@ -289,14 +274,23 @@ static void set_gate(unsigned vector, const void *handler)
 #define MSR_APIC_BASE 0x1b
 #define TICK_VECTOR   0x40
 
-/* Below 4 GiB, and above what is mapped already. */
+/* Above the first GiB, which is mapped already, and below 512 GiB. */
+void map_device(uint64_t at)
+{
+	static unsigned used;
+	uint64_t *entry = &identity_pdpt[at / GIB];
+
+	if (!*entry)
+		*entry = (uint64_t)device_pd[used++ % 4] | PAGE_PWU;
+	((uint64_t *)(*entry & ~0xfffull))[at % GIB / LARGE_PAGE] =
+	    (at & ~(LARGE_PAGE - 1)) | PAGE_PWU | PAGE_LARGE | PAGE_UNCACHED;
+}
+
 static void map_lapic(void)
 {
 	uint64_t base = rdmsr(MSR_APIC_BASE) & ~0xfffull;
 
-	identity_pdpt[base / GIB] = (uint64_t)lapic_pd | PAGE_PWU;
-	lapic_pd[base % GIB / LARGE_PAGE] =
-	    (base & ~(LARGE_PAGE - 1)) | PAGE_PWU | PAGE_LARGE | PAGE_UNCACHED;
+	map_device(base);
 	lapic = (volatile uint32_t *)base;
 }
 
@@ -355,6 +349,10 @@ uint64_t setup(const struct boot_params *bp, const struct start_info *si)
 		end(1);
 	if (option.tick || option.cpus > 1)
 		map_lapic();
+	if (option.disk) {
+		disk_find();
+		disk_start(1u << VIRTIO_BLK_F_FLUSH); /* or each write would be flushed */
+	}
 	if (option.cpus > 1)
 		start_others();
 	if (option.tick)
@@ -364,7 +362,7 @@ uint64_t setup(const struct boot_params *bp, const struct start_info *si)
 
 /* --- ring 3 -------------------------------------------------------------------------------- */
 
-static void in_ring0(void (*f)(void))
+void in_ring0(void (*f)(void))
 {
 	asm volatile("ud2"
 		     : "+a"(f)
@@ -385,17 +383,40 @@ static void say_done(void)
 	end(0);
 }
 
+uint64_t physical(const void *at)
+{
+	uint64_t offset = (uint64_t)at - SPAN_VIRTUAL, n = offset / LARGE_PAGE;
+
+	return (span_pd[n / 512][n % 512] & ~(LARGE_PAGE - 1)) + offset % LARGE_PAGE;
+}
+
+/* At any moment the words are the same up to some page, and one less behind it. */
+static void in_order(uint64_t number, volatile uint64_t *span, uint64_t words)
+{
+	for (uint64_t i = 0; i < words; i += 512)
+		span[i] = number;
+}
+
 static void steps(volatile struct guest_progress *p, struct guest_work *w, uint64_t *span,
 		  uint64_t words)
 {
+	uint64_t per_page = option.disk ? WORDS_BESIDE_DISK : 512;
+	uint64_t disk = p == progress ? option.disk : 0;
 	uint64_t last, now, due;
 
 	p->tsc_start = last = tsc();
 	for (uint64_t i = 0; !option.iters || i < option.iters;) {
 		p->busy = 1;
-		guest_work_step(w, span, words);
+		if (option.order)
+			in_order(i + 1, span, words);
+		else
+			guest_work_step_in(w, span, words, per_page);
+		if (disk && i % disk == 0)
+			disk_step(w, span, option.span / 4096);
 		p->checksum = w->checksum;
 		p->rng = w->rng;
+		if (disk)
+			p->requests = disk_requests();
 		p->iterations = ++i;
 		p->busy = 0;
 		due = last + option.pace;
@@ -411,6 +432,10 @@ static void steps(volatile struct guest_progress *p, struct guest_work *w, uint6
 		} while (now < due);
 		p->tsc_now = now;
 		p->interrupts = tick_count;
+	}
+	if (disk) {
+		disk_finish(w);
+		p->checksum = w->checksum;
 	}
 }
 

@@ -31,7 +31,8 @@ struct guest_progress {
 	uint64_t interrupts; /* of the first CPU's timer */
 	uint64_t span_bytes,
 	    span_start; /* work area: its size, and its first byte's virtual address */
-	uint64_t reserved[17];
+	uint64_t requests; /* of the disk */
+	uint64_t reserved[16];
 };
 
 _Static_assert(sizeof(struct guest_progress) == 256, "256 bytes a vCPU");
@@ -54,16 +55,23 @@ static inline struct guest_work guest_work_start(uint64_t seed)
 	return (struct guest_work){.rng = seed ? seed : 1};
 }
 
-/* One iteration: reads one word of the span and writes another into it, checksum and all. */
-static inline void guest_work_step(struct guest_work *w, uint64_t *span, uint64_t words)
+/* One iteration: reads one word of the span and writes another into it, checksum and all. Of each page
+ * it is one of the first @per_page words, of 512. */
+static inline void guest_work_step_in(struct guest_work *w, uint64_t *span, uint64_t words,
+				      uint64_t per_page)
 {
 	uint64_t r = guest_random(&w->rng);
 	/* The upper 32 bits choose, so that spans of any size are covered evenly. */
 	uint64_t i = ((r >> 32) * (words >> 9)) >> 32; /* page */
-	volatile uint64_t *at = span + (i << 9 | (r & 511));
+	volatile uint64_t *at = span + (i << 9 | (r & 511) % per_page);
 
 	w->checksum = (w->checksum << 7 | w->checksum >> 57) ^ (*at + r);
 	*at = r + w->checksum;
+}
+
+static inline void guest_work_step(struct guest_work *w, uint64_t *span, uint64_t words)
+{
+	guest_work_step_in(w, span, words, 512);
 }
 
 /* Contents before the first iteration: a third random, a third repeating, a third zero in each

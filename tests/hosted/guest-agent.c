@@ -17,8 +17,11 @@
  *   write NAME TEXT    a marker file in /data, on the disk when answered
  *   read NAME          its text, from the disk
  *   ram MIB            keep rewriting so much memory (once; 0 is the default)
+ *   hold MIB           have so much memory filled with noise, and what was had before given back;
+ *                      the answer has what is free then
  *   load on|off        keep every CPU busy, or let them sleep between ticks
  *   clear              forget the largest clock steps seen
+ *   rtc                what the machine's clock chip says, in seconds
  *   random             16 bytes from the kernel's random generator
  *   dmesg              the kernel log
  *   poweroff, reboot   after sync and unmount
@@ -41,6 +44,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/klog.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/reboot.h>
@@ -164,6 +168,19 @@ static void do_random(FILE *f)
 	fprintf(f, "\"");
 }
 
+static void do_rtc(FILE *f)
+{
+	char text[32];
+	ssize_t bytes = read_whole("/sys/class/rtc/rtc0/since_epoch", text, sizeof(text) - 1);
+
+	if (bytes < 0) {
+		put_error(f, strerror(errno));
+		return;
+	}
+	text[bytes] = 0;
+	fprintf(f, "\"rtc_s\":%lld", strtoll(text, NULL, 10));
+}
+
 static void do_dmesg(FILE *f)
 {
 	static char log[1 << 20];
@@ -182,6 +199,57 @@ static void do_ram(FILE *f, const char *mib)
 		put_error(f, error);
 	else
 		fprintf(f, "\"ram_mib\":%zu", wanted);
+}
+
+static unsigned long long free_kib(void)
+{
+	char text[4096], *line;
+	ssize_t bytes = read_whole("/proc/meminfo", text, sizeof(text) - 1);
+
+	text[bytes < 0 ? 0 : bytes] = 0;
+	line = strstr(text, "MemFree:");
+	return line ? strtoull(line + strlen("MemFree:"), NULL, 10) : 0;
+}
+
+/* Linux has none in a machine as small as this unless it is told. They come back whole: what is
+ * reported as free are blocks of that size. */
+static void allow_huge_pages(void)
+{
+	int fd = open("/sys/kernel/mm/transparent_hugepage/enabled", O_WRONLY);
+
+	if (fd < 0 || write(fd, "madvise", 7) != 7)
+		fprintf(stderr, "no huge pages\n");
+	if (fd >= 0)
+		close(fd);
+}
+
+static void do_hold(FILE *f, const char *mib)
+{
+	static uint64_t *held, noise = 0x9e3779b97f4a7c15;
+	static size_t bytes;
+	size_t wanted = strtoul(mib, NULL, 10) << 20;
+
+	allow_huge_pages();
+	if (held)
+		munmap(held, bytes);
+	held = NULL;
+	bytes = wanted;
+	if (wanted) {
+		held = mmap(NULL, wanted, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (held == MAP_FAILED) {
+			held = NULL;
+			put_error(f, strerror(errno));
+			return;
+		}
+		madvise(held, wanted, MADV_HUGEPAGE);
+	}
+	for (size_t i = 0; i < wanted / sizeof(*held); i++) {
+		noise ^= noise << 13;
+		noise ^= noise >> 7;
+		noise ^= noise << 17;
+		held[i] = noise;
+	}
+	fprintf(f, "\"held_mib\":%zu,\"free_kib\":%llu", wanted >> 20, free_kib());
 }
 
 /* Returns what to reboot() with once the answer is out, or 0. */
@@ -203,6 +271,10 @@ static int command_do(FILE *f, char *line)
 		do_read(f, first);
 	} else if (!strcmp(name, "ram") && first) {
 		do_ram(f, first);
+	} else if (!strcmp(name, "hold") && first) {
+		do_hold(f, first);
+	} else if (!strcmp(name, "rtc")) {
+		do_rtc(f);
 	} else if (!strcmp(name, "random")) {
 		do_random(f);
 	} else if (!strcmp(name, "dmesg")) {

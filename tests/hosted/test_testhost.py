@@ -49,23 +49,38 @@ def test_timeout():
     in_host("sleep 1000", "--timeout", "1", status=124)
 
 
+def emulators(folder):
+    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and
+            str(folder).encode() in read_or_empty(f"/proc/{pid}/cmdline")]
+
+
+def test_stands_still(tmp_path):
+    with subprocess.Popen([TOP / "scripts/testhost", "--silence", "20", "echo up; sleep 1000"],
+                          stdout=subprocess.PIPE,
+                          env={**os.environ, "TMPDIR": str(tmp_path)}) as run:
+        assert run.stdout.readline() == b"up\n"
+        # Longer than the silence: a command that says nothing is not a host that stands still.
+        time.sleep(25)
+        assert run.poll() is None
+        for pid in emulators(tmp_path):
+            os.kill(pid, signal.SIGSTOP)
+        assert run.wait(60) == 123
+    assert not emulators(tmp_path)
+
+
 @pytest.mark.parametrize("number, status", [
     (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_signal_ends_the_emulator(tmp_path, number, status):
-    def emulators():
-        return [pid for pid in os.listdir("/proc") if pid.isdigit() and
-                str(tmp_path).encode() in read_or_empty(f"/proc/{pid}/cmdline")]
-
     with subprocess.Popen([TOP / "scripts/testhost", "sleep 1000"],
                           env={**os.environ, "TMPDIR": str(tmp_path)}) as run:
         end = time.monotonic() + 120
-        while not emulators() and time.monotonic() < end:
+        while not emulators(tmp_path) and time.monotonic() < end:
             time.sleep(0.1)
-        assert emulators()
+        assert emulators(tmp_path)
         run.send_signal(number)
         assert run.wait(30) == status
     time.sleep(0.5)
-    assert not emulators()
+    assert not emulators(tmp_path)
 
 
 def read_or_empty(path):

@@ -3,6 +3,7 @@
 
 #include "layout/compat.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void put_cpuid(struct x86_cpuid *list, uint32_t *n, uint32_t function, uint32_t index,
@@ -52,4 +53,52 @@ void hosts_fill(struct host *h)
 	hosts_fill_cpuid(h->cpuid, &h->cpuid_n);
 	h->msr[h->msr_n++].index = 0x174;
 	h->msr[h->msr_n++].index = 0xda0;
+}
+
+/* What a vCPU of the fixture has, and KVM allows to be otherwise. */
+static const struct host_reg registers[] = {
+    {X0, 0, 0},
+    {PFR0, 0x1101000110111112, UINT64_C(0xff) << 56},
+    {ISAR0, 0x0221100110212120, 0},
+    {ISAR1, 0x0010111110211402, 0},
+    {MMFR0, 0x0000022200101126, 0},
+    {MMFR1, 0x0000011010211122, 0},
+    {MIDR, 0x410fd0c1, 0},
+    {MPIDR, 0x80000000, 0},
+    {CLIDR, 0x02000023, 0},
+    {CSSELR, 0, 0},
+    {CCSIDR0, 0x701fe00a, 0},
+    {TTBR0, 0x1de7ec7edbadc0de, 0},
+    {PIR, 0x1de7ec7edbadc0de, 0},
+    {ARM64_PTIMER_CTL, 4, 0},
+    {ARM64_PTIMER_CNT, 0, 0},
+    {ARM64_PSCI_VERSION, 0x10001, 0},
+    {ARM64_PSCI_VERSION + 2, 2, 0},
+    {BITMAP, 3, 0},
+    {Z0, 0, 0},
+    {ARM64_SVE_LENGTHS, 0, 0},
+};
+
+void hosts_fill_arm64(struct host *h)
+{
+	static const char *const caps[] = {
+	    "ARM_SVE",	  "ARM_PTRAUTH_ADDRESS", "ARM_PTRAUTH_GENERIC",
+	    "ARM_PMU_V3", "STEAL_TIME",		 "ARM_INJECT_SERROR_ESR"};
+
+	state_defaults(&host_desc, h);
+	strcpy(h->arch, "aarch64");
+	for (size_t i = 0; i < ARRAY_LEN(caps); i++)
+		hosts_add_cap(h, caps[i]);
+	memcpy(h->reg, registers, sizeof registers);
+	h->reg_n = ARRAY_LEN(registers);
+	h->counter_hz = 62500000;
+	h->sve_lengths[0] = 0xb; /* 128, 256 and 512 bits */
+}
+
+struct host_reg *hosts_reg(struct host *h, uint64_t id)
+{
+	for (uint32_t i = 0; i < h->reg_n; i++)
+		if (h->reg[i].id == id)
+			return &h->reg[i];
+	abort(); /* the fixture has no such register */
 }

@@ -2,6 +2,7 @@
 /* Which features guests get, so that hosts that differ can share them. */
 #include "hosts.h"
 #include "layout/compat.h"
+#include "layout/cpu_policy.h"
 #include "layout/x86_cpu.h"
 
 #include <setjmp.h>

@@ -12,7 +12,11 @@ import subprocess
 import sys
 import unittest
 
-LAYOUTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../formats/layouts")
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, ".."))
+from programs import runnable  # noqa: E402
+
+LAYOUTS = os.path.join(HERE, "../../formats/layouts")
 DIGESTS = ""
 
 CHANGED = """{name}: this build makes another map of the same parameters.
@@ -122,6 +126,6 @@ class Frozen(unittest.TestCase):
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    DIGESTS = sys.argv.pop(1)
+    DIGESTS = runnable(sys.argv.pop(1))
     unittest.TestCase.longMessage = False
     unittest.main()

@@ -10,6 +10,9 @@ import unittest
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from programs import runnable  # noqa: E402
+
 DRAW = VMM = SNAPINSPECT = MKSNAP = ""
 SVG, XHTML = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xhtml}"
 
@@ -191,5 +194,5 @@ class Commands(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    DRAW, VMM, SNAPINSPECT, MKSNAP = map(os.path.abspath, sys.argv[1:5])
+    DRAW, VMM, SNAPINSPECT, MKSNAP = map(runnable, sys.argv[1:5])
     unittest.main(argv=sys.argv[:1])

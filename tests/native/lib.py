@@ -29,14 +29,15 @@ LONG = os.environ.get("VMM_TEST_LONG") == "1"
 SEED = 20
 DEADLINE = 60
 PAGE = 4096
+GENERATION = 0xFF000  # the page of the identifier that each restore makes anew
 IMAGE = 2 << 20  # where tests/guest/ring3.ld puts the image
 WORK = "span=0x100000 from=0x1000000 seed=7"  # 1 MiB at 16 MiB
 
 # struct guest_progress of tests/guest/work.h
 PROGRESS_MAGIC = 0x305453455547334B
-PROGRESS = struct.Struct("<15Q")
+PROGRESS = struct.Struct("<16Q")
 PROGRESS_NAMES = ("magic state iterations checksum rng busy tsc_start tsc_now gap_ticks gaps "
-                  "gap_sum gap_max interrupts span_bytes span_start").split()
+                  "gap_sum gap_max interrupts span_bytes span_start requests").split()
 DONE = 3
 
 
@@ -49,6 +50,12 @@ def environment(**more):
         "detect_leaks=0:verify_asan_link_order=0"
     env.update(more)
     return env
+
+
+def sanitized():
+    """Whether the programs were built with a sanitizer, which has memory of its own."""
+    with open(VMM, "rb") as f:
+        return b"__asan_init" in f.read()
 
 
 def wait_for(what, condition):
@@ -80,6 +87,17 @@ def pages_of(fd, size):
                     found[at + i] = hashlib.sha256(page).digest()
             at += len(block)
     return found
+
+
+def time_pages():
+    """Where the guest keeps time: the page of struct guest_progress (TSC at start and now, gaps), and
+    its stacks: in ring 0, where ring 3's registers are saved, with the TSC in one of them, and in ring 3."""
+    symbols = dict(reversed(line.split()[0::2]) for line in subprocess.run(
+        ["nm", "--defined-only", RING3], stdout=subprocess.PIPE, check=True,
+        text=True).stdout.splitlines())
+    stacks = [int(symbols[name], 16) for name in ("stacks0", "stacks3")]
+    return {int(symbols["progress"], 16),
+            *(at for first in stacks for at in range(first, first + 16 * PAGE, PAGE))}
 
 
 class Control:
@@ -270,14 +288,20 @@ class Case(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.dir, name)
 
+    def new_image(self, name="root.img", size=1 << 20):
+        """The path of a new empty image."""
+        with open(self.path(name), "wb") as f:
+            f.truncate(size)
+        return self.path(name)
+
     def new_console(self, name):
         self.count += 1
         return self.path(f"{name}.{self.count}.console")
 
-    def start(self, name, cmdline, *more, memory="32M", env=None, ready=True):
+    def start(self, name, cmdline, *more, memory="32M", env=None, ready=True, program=VMM):
         console = self.new_console(name)
         self.cmdlines[name] = cmdline.encode()
-        vm = Vm(self, name, [VMM, "run", "--name", name, "--kernel", RING3, "--cmdline", cmdline,
+        vm = Vm(self, name, [program, "run", "--name", name, "--kernel", RING3, "--cmdline", cmdline,
                              "--memory", memory, "--allow-emulated", "--console",
                              f"file:{console}", *more], env or self.env, console)
         return vm.ready() if ready else vm
@@ -311,6 +335,14 @@ class Case(unittest.TestCase):
         file = self.path(name)
         self.vmm("snapshot", vm.name, "-o", file, *more)
         return file
+
+    def end(self, vm):
+        """What is left in the end: DONE lines, and RAM by way of a snapshot of the halted guest."""
+        lines = vm.done()
+        pages = self.stored_pages(self.snapshot(vm, "end.vmsnap"))
+        vm.kill()
+        excepted = {*time_pages(), GENERATION}
+        return lines, {at: d for at, d in pages.items() if at not in excepted}
 
     def stored_pages(self, file):
         """What `zstd -d` makes of a snapshot, as pages_of()."""

@@ -12,7 +12,7 @@ import subprocess
 
 from lib import RING3, SNAPINSPECT, VMM, WORK, Case, main
 
-COMMANDS = ("run snapshot restore check pause resume stop status list disk layout cpu host").split()
+COMMANDS = ("run snapshot restore check pause resume stop status list balloon disk layout cpu host").split()
 
 
 class Usage(Case):
@@ -33,7 +33,7 @@ class Usage(Case):
             self.vmm(name, "--nonsense", status=2)
             self.vmm(name, *["x"] * 20, status=2)
         for args in (["run"], ["run", "--name", "a"], ["run", "--kernel", RING3], ["snapshot", "a"],
-                     ["snapshot"], ["restore"], ["check"], ["pause"], ["status"], ["layout"],
+                     ["snapshot"], ["restore"], ["check"], ["pause"], ["status"], ["balloon"], ["balloon", "a", "x"], ["layout"],
                      ["layout", "show"], ["layout", "nonsense"], ["disk"], ["run", "--name"],
                      ["run", "--name", "a", "--kernel", RING3, "--memory", "x"],
                      ["run", "--name", "a", "--kernel", RING3, "--cpus", "-1"],
@@ -49,7 +49,7 @@ class Usage(Case):
         for args in (["run", "--name", "a", "--kernel", "/nonexistent"],
                      ["run", "--name", "a", "--kernel", "/dev/null"],
                      ["check", "/nonexistent"], ["check", "/dev/null"], ["pause", "nobody"],
-                     ["resume", "nobody"], ["stop", "nobody"], ["status", "nobody"],
+                     ["resume", "nobody"], ["stop", "nobody"], ["balloon", "nobody"], ["status", "nobody"],
                      ["snapshot", "nobody", "-o", self.path("x")], ["layout", "show", "none"]):
             self.vmm(*args, status=1)
         for args in (["--memory", "1"], ["--memory", "3K"], ["--memory", "10000000T"],
@@ -177,9 +177,7 @@ class Json(Case):
         self.vmm("check", file)
 
     def test_check_incompatible(self):
-        image = self.path("d.img")
-        with open(image, "wb") as f:
-            f.truncate(1 << 20)
+        image = self.new_image("d.img")
         vm = self.start("a", f"iters=0 {WORK}", "--disk", f"path={image}")
         file = self.snapshot(vm, "x.vmsnap", "--stop")
         self.assertNotEqual(self.json("check", file)["verdict"], "incompatible")

@@ -17,9 +17,11 @@ import time
 from lib import RING3, VMM, WORK, Case, Control, Vm, main, wait_for
 
 ENDLESS = f"iters=0 {WORK} fill"  # whose snapshot is more than a pipe holds
-STATUS = {"name", "state", "pid", "version", "layout", "layout_sha256", "memory_bytes", "cpus",
-          "disk"}
-SNAPSHOT = {"file_bytes", "ram_bytes", "stored_bytes", "zero_chunks", "zstd_chunks", "held_ns"}
+STATUS = {"name", "state", "loading", "pid", "version", "layout", "layout_sha256", "memory_bytes",
+          "page_bytes", "cpus", "disk"}
+SNAPSHOT = {"file_bytes", "ram_bytes", "stored_bytes", "zero_chunks", "zstd_chunks", "held_ns",
+            "parent_chunks", "raw_chunks", "copied_chunks", "hinted_bytes", "memory"}
+BALLOON = {"target_bytes", "actual_bytes", "dropped_bytes", "ready"}
 CLIENTS_MAX = 32
 LINE_MAX = 64 << 10
 
@@ -192,7 +194,7 @@ class Protocol(Case):
             self.assertIn("result", c.call("status", fds=[r, w] * 8))
         self.assertEqual(len(os.listdir(f"/proc/{self.vm.pid}/fd")), before)
         c.send(b'{"id":', [r, w])
-        c.send(b'9,', [r] * 16)
+        c.send(b'9,', [r] * 17)
         while c.receive():
             pass
         os.close(r)
@@ -240,6 +242,53 @@ class Protocol(Case):
         while c.receive():
             pass
         c.socket.close()
+
+
+class Balloon(Case):
+    """What the socket says of it; no guest here has a driver."""
+
+    def test_asked_for_and_saved(self):
+        vm = self.start("b", ENDLESS, "--balloon").reach(1)
+        with vm.control() as c:
+            self.assertEqual(set(c.call("status")["result"]), STATUS | {"balloon"})
+            self.assertEqual(c.call("balloon")["result"],
+                             {"target_bytes": 32 << 20, "actual_bytes": 32 << 20,
+                              "dropped_bytes": 0, "ready": False})
+            result = c.call("balloon", {"memory_bytes": 20 << 20})["result"]
+            self.assertEqual(set(result), BALLOON)
+            self.assertEqual((result["target_bytes"], result["actual_bytes"]), (20 << 20, 32 << 20))
+            for wrong in (0, -1, 4095, (32 << 20) + 1, 1 << 62, "20M", 1.5, None, True, [], {}):
+                error = c.call("balloon", {"memory_bytes": wrong})["error"]
+                self.assertEqual(error["data"]["name"], "USAGE", wrong)
+            self.assertEqual(c.call("balloon")["result"], result)
+        self.assertIn("target_bytes         20971520\n", self.vmm("balloon", "b").decode())
+        self.assertIn("balloon  target_bytes=20971520 ", self.vmm("status", "b").decode())
+        file = self.snapshot(vm)
+        vm.kill()
+        vm = self.restore("b", file)
+        self.assertEqual(json.loads(self.vmm("balloon", "b", "24M", "--json"))["target_bytes"],
+                         24 << 20)
+        vm.advances()
+
+    def test_machine_without_one(self):
+        self.start("c", ENDLESS)
+        for size in ([], ["16M"]):
+            self.assertIn("c has no balloon", self.vmm("balloon", "c", *size, status=1))
+
+    def test_nobody_who_names_free_pages(self):
+        """No driver, or not even a balloon; and a guest that stands still is not asked."""
+        vm = self.start("b", ENDLESS, "--balloon").reach(1)
+        said = json.loads(self.vmm("snapshot", "b", "-o", self.path("b.vmsnap"), "--json",
+                                   "--free-page-hints"))
+        self.assertEqual(said["hinted_bytes"], 0)
+        self.assertGreater(said["zstd_chunks"], 0)
+        vm.advances()
+        self.vmm("pause", "b")
+        text = self.vmm("snapshot", "b", "-o", self.path("b.vmsnap"), "--free-page-hints").decode()
+        self.assertIn(", 0 MiB were left out\n", text)
+        self.start("c", ENDLESS).reach(1)
+        self.assertIn("c has no balloon", self.vmm("snapshot", "c", "-o", self.path("c.vmsnap"),
+                                                   "--free-page-hints", status=1))
 
 
 class Lifecycle(Case):

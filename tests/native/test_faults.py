@@ -174,7 +174,7 @@ class Interrupted(Case):
         p = self.begin("-o", file, stdout=subprocess.DEVNULL)
         with contextlib.suppress(FileNotFoundError):
             wait_for("a file that grows", lambda: p.poll() is not None or any(
-                os.path.getsize(self.path(n)) for n in self.partial()))
+                os.path.getsize(self.path(n)) > 4096 for n in self.partial()))
         what(p)
         stderr = p.stderr.read().decode()
         p.stderr.close()
@@ -212,9 +212,7 @@ class Interrupted(Case):
 class Disks(Case):
     def setUp(self):
         super().setUp()
-        self.image = self.path("root.img")
-        with open(self.image, "wb") as f:
-            f.truncate(1 << 20)
+        self.image = self.new_image()
 
     def saved(self):
         vm = self.start("f", ENDLESS, "--disk", f"path={self.image},id=root").reach(1)

@@ -9,12 +9,12 @@ import os
 import random
 import struct
 
-from lib import LONG, SEED, SNAPINSPECT, VMM, WORK, Case, main
+from lib import LONG, SEED, SNAPINSPECT, VMM, WORK, Case, main, sanitized
 
 FLIPS = 10000 if LONG else 300
 # At most this resident, beside guest RAM: records (64 MiB), manifest (16), index root (4), codec
 # workers; the sanitizers keep freed memory for a while.
-MEMORY_MAX_KIB = (1024 if "asan" in os.path.realpath(VMM) else 192) << 10
+MEMORY_MAX_KIB = (1024 if sanitized() else 192) << 10
 
 
 class Hostile(Case):

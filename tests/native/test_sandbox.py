@@ -14,13 +14,15 @@ from lib import INTRUDE, RING3, WORK, Case, main
 
 # Numbers of x86-64.
 GETPID = 39
+SCHED_SETATTR = 314
 REFUSED = {"open": 2, "socket": 41, "connect": 42, "fork": 57, "execve": 59, "kill": 62,
            "unlink": 87, "ptrace": 101, "prctl": 157, "mount": 165, "openat": 257,
            "process_vm_readv": 310, "memfd_create": 319, "bpf": 321, "io_uring_setup": 425}
 
 DESCRIPTORS = (
     r"/dev/kvm|anon_inode:kvm-(vm|vcpu:\d+)|/memfd:guest-ram \(deleted\)|socket:\[\d+\]|"
-    r"anon_inode:(\[eventfd\]|\[eventpoll\]|\[timerfd\]|\[signalfd\]|\[io_uring\])|/dev/null|"
+    r"anon_inode:(\[eventfd\]|\[eventpoll\]|\[timerfd\]|\[signalfd\]|\[io_uring\]|"
+    r"\[userfaultfd\])|/dev/null|"
     r"/dev/urandom|%s|%s/\S+\.(console|stderr|vmsnap)")
 
 
@@ -28,8 +30,8 @@ class Sandbox(Case):
     def threads(self, vm):
         return sorted(int(t) for t in os.listdir(f"/proc/{vm.pid}/task"))
 
-    def intrude(self, tid, number):
-        return subprocess.run([INTRUDE, str(tid), str(number), "0", "0", "0"],
+    def intrude(self, tid, number, first=0):
+        return subprocess.run([INTRUDE, str(tid), str(number), str(first), "0", "0"],
                               capture_output=True, check=False, text=True)
 
     def test_allowed_call_is_made(self):
@@ -44,6 +46,14 @@ class Sandbox(Case):
                 vm = self.start("a", f"iters=0 {WORK}")
                 self.intrude(vm.pid, number)
                 self.assertEqual(vm.wait(), -signal.SIGSYS)
+
+    def test_threads_are_scheduled_by_themselves_only(self):
+        vm = self.start("a", f"iters=0 {WORK}").reach(1)
+        p = self.intrude(vm.pid, SCHED_SETATTR)
+        self.assertEqual(p.stdout, "returned -22\n", p.stderr)  # EINVAL: no attributes
+        vm.advances()
+        self.intrude(vm.pid, SCHED_SETATTR, vm.pid)
+        self.assertEqual(vm.wait(), -signal.SIGSYS)
 
     def test_every_thread_is_inside(self):
         vm = self.start("a", f"iters=0 cpus=2 {WORK}", "--cpus", "2").reach(1)

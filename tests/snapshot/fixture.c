@@ -170,6 +170,51 @@ void fixture_init_regions(struct fixture *f, const struct fixture_ram *ram, size
 	finish(f);
 }
 
+struct secret fixture_secret(const void *data, size_t n)
+{
+	struct secret s;
+
+	if (secret_init(&s, n, NULL))
+		fail_msg("no memory for a secret");
+	memcpy(s.data, data, n);
+	s.len = n;
+	return s;
+}
+
+void fixture_keys_init(struct fixture_keys *k)
+{
+	uint8_t bytes[32];
+
+	memset(k, 0, sizeof *k);
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (uint8_t)(0x40 + i);
+	k->key.kind = SNAP_KEY_GIVEN;
+	k->key.secret = fixture_secret(bytes, sizeof bytes);
+	k->master.kdf.kind = SNAP_KEY_GIVEN;
+	k->master.key = fixture_secret(bytes, sizeof bytes);
+	for (size_t i = 0; i < sizeof bytes; i++) {
+		bytes[i] = (uint8_t)(0xe0 - i);
+		k->salt[i] = (uint8_t)(0x80 + i);
+	}
+	k->sign = fixture_secret(bytes, sizeof bytes);
+	if (ed25519_public(&k->sign, k->signer, NULL))
+		fail_msg("no public key");
+	/* As cheap as the format lets it be. */
+	k->passphrase.kind = SNAP_KEY_PASSPHRASE;
+	k->passphrase.secret = fixture_secret("correct horse", 13);
+	k->passphrase_kdf =
+	    (struct snap_kdf){.kind = SNAP_KEY_PASSPHRASE, .log_n = 10, .r = 8, .p = 1};
+	memset(k->passphrase_kdf.salt, 0x53, sizeof k->passphrase_kdf.salt);
+}
+
+void fixture_keys_fini(struct fixture_keys *k)
+{
+	snap_key_fini(&k->key);
+	snap_key_fini(&k->passphrase);
+	snap_master_fini(&k->master);
+	secret_fini(&k->sign);
+}
+
 void fixture_fini(struct fixture *f)
 {
 	snap_manifest_fini(&f->manifest);
@@ -215,6 +260,12 @@ static void compare_ram(const struct guest_mem *want, const struct guest_mem *go
 
 void fixture_compare(struct fixture *f, const struct buf *file, unsigned threads)
 {
+	fixture_compare_with(f, file, NULL, threads);
+}
+
+void fixture_compare_with(struct fixture *f, const struct buf *file,
+			  const struct snap_open_opts *opts, unsigned threads)
+{
 	struct snap_load_opts o = {.threads = threads};
 	struct err e = ERR_INIT;
 	struct guest_mem ram;
@@ -222,7 +273,7 @@ void fixture_compare(struct fixture *f, const struct buf *file, unsigned threads
 	struct snap *s;
 
 	io_src_mem(&src, file->data, file->len);
-	if (snap_open(&src, &s, &e))
+	if (snap_open(&src, opts, &s, &e))
 		fail_msg("0x%lx: %s: %s", e.offset, e.where, e.msg);
 	assert_memory_equal(snap_info(s)->uuid, f->identity.uuid, 16);
 	assert_int_equal(snap_manifest(s)->n, f->manifest.n + 1);

@@ -39,4 +39,22 @@ void fixture_save(struct fixture *f, const struct snap_write_opts *o, struct sna
 /* Opens @file, loads and compares RAM and every record. @threads: as in snap_load_opts. */
 void fixture_compare(struct fixture *f, const struct buf *file, unsigned threads);
 
+void fixture_compare_with(struct fixture *f, const struct buf *file,
+			  const struct snap_open_opts *opts, unsigned threads);
+
+/* The keys that formats/next/golden names: never to be used for anything else. */
+struct fixture_keys {
+	struct snap_key key; /* 40 41 42 ... 5f, and the master key that it is */
+	struct snap_master master;
+	uint8_t salt[SNAP_SALT_BYTES]; /* 80 81 82 ... 9f */
+	struct secret sign;	       /* e0 df de ... c1 */
+	uint8_t signer[ED25519_PUBLIC_BYTES];
+	struct snap_key passphrase; /* "correct horse" */
+	struct snap_kdf passphrase_kdf;
+};
+
+void fixture_keys_init(struct fixture_keys *k);
+void fixture_keys_fini(struct fixture_keys *k);
+struct secret fixture_secret(const void *data, size_t n);
+
 #endif

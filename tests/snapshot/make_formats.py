@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes formats/next/golden and formats/next/bad anew; scripts/regen-formats --golden calls it.
+"""Makes formats/next/golden and formats/next/bad anew, and the seeds in fuzz/corpus/snapshot;
+scripts/regen-formats --golden calls it.
 
 usage: make_formats.py BUILD NEXT
 
@@ -10,13 +11,21 @@ must be the one stated here. The committed files are what tests read.
 """
 
 import hashlib
+import hmac
 import os
+import re
 import struct
 import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..")]
+import bad_chain  # noqa: E402
+import bad_raw  # noqa: E402
+import bad_sealed  # noqa: E402
+import sealing  # noqa: E402
+import snap_crypto  # noqa: E402
 import snap_reader as sr  # noqa: E402
 
 
@@ -74,38 +83,31 @@ class Image:
     """Parts of a good file; build() puts them together, calling the hook of a name, if there is one,
     with each part before its digest is taken."""
 
-    def __init__(self, data, schema):
-        s = sr.Snapshot(data, schema)
+    def __init__(self, data, schema, keys=sr.Keys(), beside=lambda name: None):
+        s = sr.Snapshot(data, schema, keys, beside)
         self.header = bytearray(data[:128])
         off, length, _ = s.place["manifest"]
-        self.tree = decode(sr.Cbor(data[off + 8:off + length], 0))
+        self.file_keys = s.file_keys
+        self.seed = sealing.SEED if s.signed else None
+        # What is encrypted otherwise, by number of chunk: as (kind, number), with what keys.
+        self.nonces, self.other_keys = {}, {}
+        frame, _ = s.unseal(1, 0, off, data[off:off + length], "manifest")
+        self.tree = decode(sr.Cbor(frame[8:], 0))
         self.spans, self.hooks = [], {}
-        self.ram_bytes = s.ram_bytes
-        at, chunks = off + length, list(s.leaves)
-        for leaf in chunks:
-            span, done = [], 0
-            while done < len(leaf):
-                stored, plain = s.seek[self.frame_number(s, at, data)]
-                frame = data[at:at + stored]
-                n, total = 0, 0
-                while total < plain:
-                    total += leaf[done + n]
-                    n += 1
-                zero = frame == sr.zero_frame(plain)
-                span.append([0 if zero else 1, n, bytearray(frame), plain])
-                at, done = at + stored, done + n
+        self.ram_bytes, self.is_raw = s.ram_bytes, s.is_raw
+        self.regions, self.chunk_bytes, self.chunks = s.region_sizes, s.chunk_bytes, s.chunks
+        plain = b"".join(s.ram)
+        for leaf in s.spans:
+            span = []
+            for kind, n, at, size, plain_n in leaf:
+                frame = data[at:at + size]
+                if self.is_raw: # the bytes, also of zeros
+                    frame, plain = plain[:plain_n], plain[plain_n:]
+                if self.file_keys and kind == sr.FRAME:
+                    number = 1024 * len(self.spans) + sum(x[1] for x in span)
+                    frame, _ = s.unseal(2, number, at, frame, "chunk")
+                span.append([kind, n, bytearray(frame), plain_n])
             self.spans.append(span)
-            if len(span) > 1 or span[0][0]:
-                at += 16 + 48 * len(span)
-
-    @staticmethod
-    def frame_number(s, at, data):
-        pos = 0
-        for i, (stored, _) in enumerate(s.seek):
-            if pos == at:
-                return i
-            pos += stored
-        raise ValueError(at)
 
     def hook(self, name, *parts):
         if name in self.hooks:
@@ -121,7 +123,40 @@ class Image:
     @staticmethod
     def entry(at, frame, kind, chunks):
         return bytearray(struct.pack("<QIBBH", at, len(frame), kind, 0, chunks) +
-                         hashlib.sha256(frame).digest())
+                         (bytes(32) if not len(frame) else hashlib.sha256(frame).digest()))
+
+    def seal(self, name, kind, number, frame):
+        """@name: of what is encrypted, "manifest" or the number of the chunk."""
+        keys = self.other_keys.get(name, self.file_keys)
+        if keys is None:
+            return bytearray(frame)
+        return bytearray(keys.seal(*self.nonces.get(name, (kind, number)), bytes(frame)))
+
+    def put_payload(self, out, seek):
+        """All of RAM as it is, of a raw file."""
+        places, frames, _ = sr.raw_layout(self.regions, self.chunk_bytes, len(out))
+        ram = b"".join(bytes(frame) for span in self.spans for _, _, frame, _ in span)
+        for number, (padding, payload, size) in enumerate(frames):
+            piece = bytearray(struct.pack("<II", sr.PADDING, payload - padding - 16) +
+                              bytes(payload - padding - 16))
+            head = bytearray(struct.pack("<II", sr.PAYLOAD, size))
+            self.hook("padding", number, piece)
+            self.hook("payload", number, head)
+            out += piece + head + ram[:size]
+            ram = ram[size:]
+            seek += [(len(piece), 0), (8 + size, 0)]
+        return places
+
+    def close(self, footer):
+        """Signature and digest field."""
+        if self.seed:
+            footer[240:272] = snap_crypto.public_key(self.seed)
+            footer[272:336] = snap_crypto.sign(self.seed, bytes(footer[:272]))
+        self.hook("signed", footer)
+        if self.file_keys:
+            footer += hmac.digest(self.file_keys.mac, bytes(footer), "sha256")
+        else:
+            footer += hashlib.sha256(footer).digest()
 
     def build(self):
         places, seek = {}, []
@@ -129,26 +164,40 @@ class Image:
         self.hook("cbor", manifest)
         manifest[:0] = struct.pack("<II", sr.MANIFEST, len(manifest))
         self.hook("manifest", manifest)
+        manifest = self.seal("manifest", 1, 0, manifest)
+        self.hook("sealed manifest", manifest)
         self.hook("header", self.header)
         out = bytearray(self.header)
         places["header"] = self.place(0, self.header)
         places["manifest"] = self.place(len(out), manifest)
         out += manifest
         seek += [(128, 0), (len(manifest), 0)]
-        counts, roots = [0, 0, 0, 0], []
+        places_of_chunks = self.put_payload(out, seek) if self.is_raw else []
+        counts, roots, done = [0, 0, 0, 0, 0, 0], [], 0  # as in the root
         for number, span in enumerate(self.spans):
             entries = []
             for i, (kind, chunks, frame, plain) in enumerate(span):
                 self.hook("frame", number, i, frame)
-                entries.append(self.entry(len(out), frame, kind, chunks))
+                if kind == sr.FRAME and self.file_keys:
+                    frame, plain = self.seal(done, 2, done, frame), 0
+                    self.hook("sealed", number, i, frame)
+                done += chunks
+                at = len(out)
+                if self.is_raw: # it is there already
+                    at = places_of_chunks[done - chunks]
+                    frame = frame if kind == sr.RAW else b""
+                entries.append(self.entry(at, frame, kind, chunks))
                 counts[kind] += chunks
-                counts[2] += not kind
-                counts[3] += len(frame)
+                counts[4] += kind == sr.ZERO and not self.is_raw
+                counts[5] += len(frame)
                 self.hook("entry", number, i, entries[-1])
+                if self.is_raw:
+                    continue
                 out += frame
-                seek.append((len(frame), plain))
+                if kind != sr.PARENT:
+                    seek.append((len(frame), plain))
             chunks = sum(x[1] for x in span)
-            if len(span) == 1 and not span[0][0] and "leaf of zeros" not in self.hooks:
+            if len(span) == 1 and span[0][0] not in (sr.FRAME, sr.RAW) and "leaf of a run" not in self.hooks:
                 roots.append(entries[0])
             else:
                 leaf = bytearray(struct.pack("<IIII", sr.LEAF, 8 + 48 * len(entries), number,
@@ -159,7 +208,7 @@ class Image:
                 seek.append((len(leaf), 0))
             self.hook("root entry", number, roots[-1])
         root = bytearray(struct.pack("<IIII6Q", sr.ROOT, 56 + 48 * len(roots), len(roots), 1024,
-                                     counts[0], counts[1], 0, 0, counts[2], counts[3]) +
+                                     *counts) +
                          b"".join(roots))
         self.hook("root", root)
         places["root"] = self.place(len(out), root)
@@ -174,7 +223,7 @@ class Image:
                                        len(out) + 384 + len(table), self.ram_bytes, len(seek), 0) +
                            b"".join(struct.pack("<QQ32s", *p) for p in places.values()) + bytes(112))
         self.hook("footer", footer)
-        footer += hashlib.sha256(footer).digest()
+        self.close(footer)
         self.footer_at = len(out)
         out += footer + table
         self.hook("file", out)
@@ -238,7 +287,8 @@ def simple():
     yield "MAGIC", "other-magic", poke("header", 9, b"X")
     yield "VERSION", "version-2", poke("header", 16, le(2, 4))
     yield "FEATURE", "digest-algorithm-2", poke("header", 20, le(2, 4))
-    yield "FEATURE", "requires-encrypted", poke("header", 24, le(1, 8))
+    yield "FEATURE", "encrypted-without-a-cipher", poke("header", 24, le(1, 8))
+    yield "FEATURE", "requires-incomplete", poke("header", 24, le(8, 8))
     yield "FEATURE", "requires-unknown", poke("header", 24, le(1 << 63, 8))
     yield "RANGE", "header-reserved", poke("header", 127, b"\1")
     yield "CHECKSUM", "header-damaged", flip(41)
@@ -282,7 +332,7 @@ def simple():
     yield "STRUCTURE", "root-zero-frames", poke("root", 48, le(1, 8))
     yield "STRUCTURE", "root-stored-bytes", poke("root", 56, le(1, 8))
     yield "CHECKSUM", "root-damaged", flip(lambda im: im.footer_at - 1)
-    yield "RANGE", "root-entry-kind", poke("root entry", 12, b"\3")
+    yield "RANGE", "root-entry-kind", poke("root entry", 12, b"\2")
     yield "RANGE", "root-entry-reserved", poke("root entry", 13, b"\1")
     yield "STRUCTURE", "root-entry-chunks", poke("root entry", 14, le(9, 2))
     yield "STRUCTURE", "root-entry-place", poke("root entry", 0, le(128, 8))
@@ -356,7 +406,7 @@ def _(im):
 
 @bad("STRUCTURE", "leaf-of-zeros-only")
 def _(im):
-    im.hooks["leaf of zeros"] = None
+    im.hooks["leaf of a run"] = None
     total = sum(x[1] for x in im.spans[0])
     im.spans[0] = [[0, total, bytearray(sr.zero_frame(im.ram_bytes)), im.ram_bytes]]
 
@@ -669,55 +719,90 @@ def _(im):
 # --- files --------------------------------------------------------------------------------------
 
 def hex_dump(data):
-    return "".join(data[i:i + 32].hex(" ") + "\n" for i in range(0, len(data), 32))
+    """32 bytes a line; where there is nothing but zeros for long, that is said."""
+    lines, at = [], 0
+    for m in re.finditer(rb"\0{4096,}", data):
+        lines += [data[i:min(i + 32, m.start())].hex(" ") for i in range(at, m.start(), 32)]
+        lines.append(f"zeros {m.end() - m.start()}")
+        at = m.end()
+    lines += [data[i:i + 32].hex(" ") for i in range(at, len(data), 32)]
+    return "".join(line + "\n" for line in lines)
 
 
-def refusal(data, schema):
+def refusal(data, schema, keys, beside):
     try:
-        sr.Snapshot(data, schema)
+        sr.Snapshot(data, schema, keys, beside)
     except sr.Refused as e:
         return e
     return None
 
 
-def make_bad(golden, schema, folder):
+def make_bad(images, schema, folder):
+    """@images: data and keys of each golden file."""
     for name in os.listdir(folder):
         os.remove(os.path.join(folder, name))
-    cases = list(simple()) + [(c, w, f) for c, w, f in CASES]
-    for code, what, change in cases:
-        im = Image(golden, schema)
+    cases = [("small", *c) for c in [*simple(), *CASES]] + list(bad_sealed.cases()) + \
+        list(bad_chain.cases()) + list(bad_raw.cases())
+    for base, code, what, change in cases:
+        im = Image(*images[base])
         change(im)
         data = im.build()
-        e = refusal(data, schema)
+        e = refusal(data, schema, sealing.keys_of(what), images[base][3])
         if e is None or e.code != code:
             raise SystemExit(f"{what}: {code} wanted, got {e and (e.code, hex(e.offset), e.what)}")
         with open(f"{folder}/{code}@{e.offset:#x}-{what}.hex", "w", encoding="ascii") as f:
             f.write(f"# {what.replace('-', ' ')}: {e.what}\n" + hex_dump(data))
-    assert len({w for _, w, _ in cases}) == len(cases)
+    assert len({w for _, _, w, _ in cases}) == len(cases)
     return len(cases)
 
 
+class Unsealed:
+    """In place of keys: files as fuzz/repair.c takes them."""
+
+    mac = bytes(32)
+
+    @staticmethod
+    def seal(_kind, _number, frame):
+        return struct.pack("<II", sr.SEALED, len(frame) + 16) + frame + bytes(16)
+
+
+def make_seeds(images, folder):
+    for name, image in images.items():
+        if name == "raw": # so large that nothing would be found
+            continue
+        im = Image(*image)
+        if im.file_keys:
+            im.file_keys = Unsealed
+        with open(f"{folder}/{name}", "wb") as f:
+            f.write(im.build())
+
+
 def main(build, nxt):
-    schema = sr.Schema(f"{nxt}/vmsnap.cddl")
-    here = os.path.dirname(os.path.abspath(__file__))
+    schema, images = sr.Schema(f"{nxt}/vmsnap.cddl"), {}
+
+    def beside(name):
+        return images[name.removesuffix(".vmsnap")][0]
+
     os.makedirs(f"{nxt}/golden", exist_ok=True)
     os.makedirs(f"{nxt}/bad", exist_ok=True)
     with tempfile.TemporaryDirectory() as tmp:
-        for name in ("small", "sparse"):
-            snap = f"{tmp}/{name}.vmsnap"
-            subprocess.run([f"{build}/tests/mksnap", name, snap, f"{tmp}/ram"], check=True)
+        for name in ("small", "sparse", "signed+signer", "encrypted+key", "passphrase+passphrase",
+                     "sealed+key+signer", "child", "grandchild", "offspring", "raw"):
+            snap, recipe = f"{tmp}/{name}.vmsnap", name.split("+")[0]
+            subprocess.run([f"{build}/tests/mksnap", recipe, snap, f"{tmp}/ram"], check=True)
+            with open(snap, "rb") as f:
+                images[recipe] = f.read(), schema, sealing.keys_of(name), beside
+            if Image(*images[recipe]).build() != images[recipe][0]:
+                sys.exit(f"{name} is not what is assembled from its parts")
             with open(f"{nxt}/golden/{name}.hex", "w", encoding="ascii") as f:
-                subprocess.run([f"{here}/../snap_reader.py", "annotate", snap], stdout=f, check=True)
+                sr.Snapshot(*images[recipe]).annotate(f)
             with open(f"{nxt}/golden/{name}.txt", "w", encoding="utf-8") as f:
                 for command in ("info", "layout", "state", "verify"):
                     print(f"$ snapinspect {command} {name}.vmsnap", file=f, flush=True)
-                    subprocess.run([f"{build}/tools/snapinspect/snapinspect", command, snap],
-                                   stdout=f, check=True)
-        with open(f"{tmp}/small.vmsnap", "rb") as f:
-            golden = f.read()
-    if Image(golden, schema).build() != golden:
-        sys.exit("small.vmsnap is not what is assembled from its parts")
-    print(f"{make_bad(golden, schema, f'{nxt}/bad')} bad files")
+                    subprocess.run([f"{build}/tools/snapinspect/snapinspect", command, snap,
+                                    *sealing.options_of(name, tmp)], stdout=f, check=True)
+    make_seeds(images, f"{HERE}/../../fuzz/corpus/snapshot")
+    print(f"{make_bad(images, schema, f'{nxt}/bad')} bad files")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mksnap RECIPE SNAPSHOT [RAM]: saves a machine of the fixtures, and its RAM as it is, for tests
- * that look at files from outside. The recipes "small" and "sparse" are formats/next/golden. */
+ * that look at files from outside. Those that say so are formats/next/golden; the sealed ones are
+ * "small" with the keys of fixture_keys_init(). */
 #include "fixture.h"
 #include "state/clock.h"
 #include "state/x86_vcpu.h"
@@ -29,6 +30,13 @@ static void small(struct fixture *f, struct snap_write_opts *o)
 	memset(f->ram.host + 0xc000, 0x3c, 0x1000);
 }
 
+/* The same, to be mapped. */
+static void raw(struct fixture *f, struct snap_write_opts *o)
+{
+	small(f, o);
+	o->raw = true;
+}
+
 /* Three leaves: all zero, mixed, and a short one that is all zero again. */
 static void sparse(struct fixture *f, struct snap_write_opts *o)
 {
@@ -40,6 +48,33 @@ static void sparse(struct fixture *f, struct snap_write_opts *o)
 	o->level = 2;
 	fixture_noise(f->ram.host + 0x400000, 30, &seed);
 	f->ram.host[0x7fffff] = 0x77;
+}
+
+/* Of small: another chunk, one that is zero now, and one that is as it was. */
+static void child(struct fixture *f, struct snap_write_opts *o)
+{
+	uint64_t seed = 15;
+
+	fixture_text(f->ram.host + 0x2100, 50, &seed);
+	memset(f->ram.host + 0xc000, 0, 0x1000);
+	mem_mark(&f->ram, 0x2000, 1);
+	mem_mark(&f->ram, 0xc000, 1);
+}
+
+/* Of the child: what is written is back where small had zeros. */
+static void grandchild(struct fixture *f, struct snap_write_opts *o)
+{
+	f->ram.host[0x4000] = 0x11;
+	mem_mark(&f->ram, 0x4000, 1);
+}
+
+/* Of sparse: a leaf that is all of the parent, one with a chunk of its own, one that is zero again.
+ */
+static void offspring(struct fixture *f, struct snap_write_opts *o)
+{
+	f->ram.host[0x600000] = 0x22;
+	mem_mark(&f->ram, 0x600000, 1);
+	mem_mark(&f->ram, 0x800000, 0x4000);
 }
 
 static void mid(struct fixture *f, struct snap_write_opts *o)
@@ -62,10 +97,42 @@ static void huge(struct fixture *f, struct snap_write_opts *o)
 	f->ram.host[f->ram.size - 1] = 9;
 }
 
-static const struct {
+enum { GOLDEN = 1, SIGNED = 2, WITH_KEY = 4, WITH_PASSPHRASE = 8 };
+
+static const struct recipe {
 	const char *name;
 	void (*make)(struct fixture *f, struct snap_write_opts *o);
-} recipes[] = {{"small", small}, {"sparse", sparse}, {"mid", mid}, {"huge", huge}};
+	unsigned flags;
+	const char *parent;
+} recipes[] = {
+    {"small", small, GOLDEN, NULL},
+    {"sparse", sparse, GOLDEN, NULL},
+    {"signed", small, GOLDEN | SIGNED, NULL},
+    {"encrypted", small, GOLDEN | WITH_KEY, NULL},
+    {"passphrase", small, GOLDEN | WITH_PASSPHRASE, NULL},
+    {"sealed", small, GOLDEN | WITH_KEY | SIGNED, NULL},
+    {"child", child, GOLDEN, "small"},
+    {"grandchild", grandchild, GOLDEN, "child"},
+    {"offspring", offspring, GOLDEN, "sparse"},
+    {"raw", raw, GOLDEN, NULL},
+    {"mid", mid, 0, NULL},
+    {"huge", huge, 0, NULL},
+};
+
+static void seal(const struct recipe *r, struct fixture_keys *k, struct snap_write_opts *o)
+{
+	fixture_keys_init(k);
+	o->salt = k->salt;
+	if (r->flags & SIGNED)
+		o->sign = &k->sign;
+	if (r->flags & (WITH_KEY | WITH_PASSPHRASE))
+		o->master = &k->master;
+	if (!(r->flags & WITH_PASSPHRASE))
+		return;
+	snap_master_fini(&k->master);
+	if (snap_master_again(&k->passphrase, &k->passphrase_kdf, &k->master, NULL))
+		abort();
+}
 
 static int save(const char *path, const void *data, size_t n)
 {
@@ -77,36 +144,78 @@ static int save(const char *path, const void *data, size_t n)
 	return 0;
 }
 
-int main(int argc, char **argv)
+static const struct recipe *find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(recipes); i++)
+		if (!strcmp(recipes[i].name, name))
+			return &recipes[i];
+	return NULL;
+}
+
+/* What is saved beside RAM. The golden files stay short. */
+static void complete(struct fixture *f, bool golden)
 {
 	static struct clock guest_clock;
 	static struct x86_vcpu vcpu;
-	struct snap_write_opts o = {0};
-	struct fixture f = {0};
-	struct err e = ERR_INIT;
-	struct buf file;
 	uint64_t seed = 99;
 
-	for (size_t i = 0; argc >= 3 && i < ARRAY_LEN(recipes); i++)
-		if (!strcmp(recipes[i].name, argv[1]))
-			recipes[i].make(&f, &o);
-	if (!f.ram.host)
-		return fputs("usage: mksnap small|sparse|mid|huge SNAPSHOT [RAM]\n", stderr), 2;
 	fixture_fill(&clock_desc, &guest_clock, &seed);
 	fixture_fill(&x86_vcpu_desc, &vcpu, &seed);
-	/* The golden files stay short. */
-	bool golden = argv[1][0] == 's';
 	if (golden) {
-		f.machine.device_n = 2;
-		f.manifest.n = 3;
+		f->machine.device_n = 2;
+		f->manifest.n = 3;
 	}
-	if (snap_manifest_add(&f.manifest, &clock_desc, "", &guest_clock, &e) ||
-	    (!golden && snap_manifest_add(&f.manifest, &x86_vcpu_desc, "1", &vcpu, &e)))
-		return fprintf(stderr, "mksnap: %s\n", e.msg), 1;
-	fixture_save(&f, &o, NULL, &file);
-	int r = save(argv[2], file.data, file.len) ||
-		(argc > 3 && save(argv[3], f.ram.host, f.ram.size));
+	if (snap_manifest_add(&f->manifest, &clock_desc, "", &guest_clock, NULL) ||
+	    (!golden && snap_manifest_add(&f->manifest, &x86_vcpu_desc, "1", &vcpu, NULL)))
+		abort();
+}
+
+/* With a parent, that is made first, and what it is named by is all that is kept of it. */
+static void make(const struct recipe *r, struct fixture *f, struct snap_write_opts *o,
+		 struct buf *file)
+{
+	static struct snapshot_parent parent;
+	static uint64_t changed[64];
+	struct snap_stats st;
+
+	if (r->parent) {
+		make(find(r->parent), f, o, file);
+		buf_free(file);
+		o->parent = &parent;
+		o->changed = changed;
+		if (mem_track(&f->ram, NULL))
+			abort();
+		f->identity.uuid[15]++;
+	}
+	r->make(f, o);
+	if (r->parent) {
+		memset(changed, 0, sizeof changed);
+		mem_take_dirty(&f->ram, changed);
+	} else {
+		complete(f, r->flags & GOLDEN);
+	}
+	fixture_save(f, o, &st, file);
+	memcpy(parent.uuid, f->identity.uuid, sizeof parent.uuid);
+	memcpy(parent.digest, st.digest, sizeof parent.digest);
+	snprintf(parent.file, sizeof parent.file, "%s.vmsnap", r->name);
+}
+
+int main(int argc, char **argv)
+{
+	struct snap_write_opts o = {0};
+	const struct recipe *r = argc >= 3 ? find(argv[1]) : NULL;
+	struct fixture_keys keys;
+	struct fixture f = {0};
+	struct buf file;
+
+	if (!r)
+		return fputs("usage: mksnap RECIPE SNAPSHOT [RAM]\n", stderr), 2;
+	seal(r, &keys, &o);
+	make(r, &f, &o, &file);
+	int failed = save(argv[2], file.data, file.len) ||
+		     (argc > 3 && save(argv[3], f.ram.host, f.ram.size));
 	buf_free(&file);
 	fixture_fini(&f);
-	return r;
+	fixture_keys_fini(&keys);
+	return failed;
 }

@@ -1,22 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* refuse FILE...: for each, CODE@0xOFFSET of the reader's refusal, or OK, on a line. */
-#include "snapshot/snapshot.h"
+/* refuse FILE...: for each, CODE@0xOFFSET of the reader's refusal, or OK, on a line. "+key",
+ * "+passphrase" and "+signer" in a name ask for the keys of fixture_keys_init(). Parents are looked
+ * for in the same folder. */
+#include "fixture.h"
 
 #include <inttypes.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
-static int check(const void *data, size_t n, struct err *e)
+static struct fixture_keys keys;
+
+static struct snap_open_opts opts_of(const char *name)
+{
+	return (struct snap_open_opts){
+	    .key = strstr(name, "+key")	       ? &keys.key
+		   : strstr(name, "+passphrase") ? &keys.passphrase
+						 : NULL,
+	    .signer = strstr(name, "+signer") ? keys.signer : NULL,
+	};
+}
+
+/* From the folder of @path. */
+static int give_parent(struct snap *s, const char *path, const struct snap_open_opts *opts,
+		       struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	struct snap *parent = NULL;
+	char beside[4096];
+
+	if (!snap_parent(s))
+		return 0;
+	snprintf(beside, sizeof beside, "%.*s%s", slash ? (int)(slash + 1 - path) : 0, path,
+		 snap_parent(s)->file);
+	int r = snap_open_file(beside, &(struct snap_open_opts){.key = opts->key}, &parent, e);
+	if (!r)
+		r = snap_set_parent(s, parent, e);
+	if (r)
+		snap_close(parent);
+	return r;
+}
+
+static int check(const char *path, const void *data, size_t n, const struct snap_open_opts *opts,
+		 struct err *e)
 {
 	struct io_src src;
 	struct snap *s;
 
 	io_src_mem(&src, data, n);
-	int r = snap_open(&src, &s, e);
+	int r = snap_open(&src, opts, &s, e);
 	if (r)
 		return r;
-	r = snap_verify(s, NULL, e);
+	r = give_parent(s, path, opts, e);
+	if (!r)
+		r = snap_verify(s, NULL, e);
 	snap_close(s);
 	return r;
 }
@@ -39,7 +78,9 @@ static bool same_again(const uint8_t *data)
 
 int main(int argc, char **argv)
 {
+	fixture_keys_init(&keys);
 	for (int i = 1; i < argc; i++) {
+		const struct snap_open_opts opts = opts_of(argv[i]);
 		struct err e = ERR_INIT;
 		struct buf b = BUF_INIT;
 		if (io_read_file(argv[i], 64 * MIB, &b, &e))
@@ -48,12 +89,15 @@ int main(int argc, char **argv)
 		uint8_t *data = malloc(b.len ? b.len : 1);
 		if (b.len)
 			memcpy(data, b.data, b.len);
-		if (check(data, b.len, &e))
+		if (check(argv[i], data, b.len, &opts, &e))
 			printf("%s@0x%" PRIx64 "\n", err_code_name(e.code), e.offset);
+		else if (opts.key)
+			puts("OK");
 		else
 			puts(same_again(data) ? "OK" : "encoded otherwise");
 		free(data);
 		buf_free(&b);
 	}
+	fixture_keys_fini(&keys);
 	return 0;
 }

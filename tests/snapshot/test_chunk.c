@@ -67,7 +67,7 @@ static void chunks_tile_the_stream_and_never_cross_a_region(void **unused)
 		assert_int_equal(geometry_init(&g, &f.layout, chunk, &e), 0);
 		assert_true(geometry_fits(&g, &f.ram));
 		for (uint64_t i = 0; i < g.chunks; i++) {
-			struct span s = geometry_chunk(&g, i);
+			struct snap_span s = geometry_chunk(&g, i);
 			if (at == end)
 				end += ram[r++].size;
 			assert_int_equal(s.offset, at);

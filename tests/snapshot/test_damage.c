@@ -22,7 +22,7 @@ static int read_all(const void *data, size_t n, struct err *e)
 	struct snap *s;
 
 	io_src_mem(&src, data, n);
-	int r = snap_open(&src, &s, e);
+	int r = snap_open(&src, NULL, &s, e);
 	if (r)
 		return r;
 	r = snap_verify(s, &o, e);
@@ -226,7 +226,7 @@ static void saving_and_loading_can_be_cancelled(void **unused)
 	close(fd);
 	save_mid(&file);
 	io_src_mem(&src, file.data, file.len);
-	assert_int_equal(snap_open(&src, &s, &e), 0);
+	assert_int_equal(snap_open(&src, NULL, &s, &e), 0);
 	struct snap_load_opts o = {
 	    .threads = 1, .progress = {.fn = cancel_at_half, .arg = &cancel, .cancel = &cancel}};
 	assert_int_equal(snap_verify(s, &o, &e), -ERR_CANCELLED);
@@ -296,7 +296,7 @@ static void memory_of_another_layout_is_refused(void **unused)
 	assert_int_equal(lseek(fd, 0, SEEK_END), 0);
 	fixture_save(&f, NULL, NULL, &file);
 	io_src_mem(&src, file.data, file.len);
-	assert_int_equal(snap_open(&src, &s, &e), 0);
+	assert_int_equal(snap_open(&src, NULL, &s, &e), 0);
 	assert_int_equal(snap_load_ram(s, &other.ram, NULL, &e), -ERR_USAGE);
 	snap_close(s);
 	buf_free(&file);

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Golden and bad files, schema, stock zstd, and the second reader against the first.
 
-usage: test_formats.py BUILD
+usage: test_formats.py SNAPINSPECT MKSNAP REFUSE
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -14,9 +15,12 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NEXT = os.path.join(HERE, "../../formats/next")
-BUILD = ""
-sys.path.insert(0, os.path.join(HERE, ".."))
+sys.path[:0] = [HERE, os.path.join(HERE, "..")]
+import sealing  # noqa: E402
 import snap_reader  # noqa: E402
+from programs import runnable  # noqa: E402
+
+SNAPINSPECT = MKSNAP = REFUSE = ""
 
 
 def run(*args, **kw):
@@ -24,12 +28,16 @@ def run(*args, **kw):
 
 
 def inspect(*args):
-    return run(f"{BUILD}/tools/snapinspect/snapinspect", *args)
+    return run(SNAPINSPECT, *args)
 
 
 def unhex(path):
+    data = bytearray()
     with open(path, encoding="ascii") as f:
-        return bytes.fromhex("".join(line.split("#")[0] for line in f))
+        for line in f:
+            line = line.split("#")[0]
+            data += bytes(int(line[6:])) if line.startswith("zeros ") else bytes.fromhex(line)
+    return bytes(data)
 
 
 def same(ours, theirs):
@@ -58,53 +66,76 @@ class Formats(unittest.TestCase):
 
     def make(self, recipe, *ram):
         snap = self.file(f"{recipe}.vmsnap")
-        p = run(f"{BUILD}/tests/mksnap", recipe, snap, *ram)
+        p = run(MKSNAP, recipe, snap, *ram)
         self.assertEqual(p.returncode, 0, p.stderr)
         return snap
 
-    def agree(self, path):
+    def agree(self, path, name=""):
+        """@name: says which keys."""
+        options = sealing.options_of(name, self.dir.name)
         with open(path, "rb") as f:
-            second = snap_reader.Snapshot(f.read(), self.schema)
-        first = json.loads(inspect("state", "--json", path).stdout)
+            second = snap_reader.Snapshot(f.read(), self.schema, sealing.keys_of(name),
+                                          snap_reader.in_folder(self.dir.name))
+        first = json.loads(inspect("state", "--json", path, *options).stdout)
         self.assertEqual([(c[0], c[1]) for c in second.components],
                          [(c["type"], c["id"]) for c in first])
         for c, f in zip(second.components, first):
             self.assertTrue(same(c[2], f["state"]), (c[:2], c[2], f["state"]))
-        info = json.loads(inspect("info", "--json", path).stdout)
+        info = json.loads(inspect("info", "--json", path, *options).stdout)
         self.assertEqual(second.counts, [info["ram"][k] for k in
-                                         ("zero_chunks", "zero_frames", "stored_bytes")])
+                                         ("zero_chunks", "zero_frames", "stored_bytes", "parent_chunks")])
         self.assertEqual(info["frames"], len(second.seek))
-        self.assertEqual(json.loads(inspect("verify", "--json", path).stdout)["ok"], True)
+        verified = json.loads(inspect("verify", "--json", path, *options).stdout)
+        self.assertEqual(verified["ok"], True)
         return second
 
-    def test_golden(self):
+    def golden(self):
+        """All of them, in one folder: some are parents of others."""
         names = sorted(n[:-4] for n in os.listdir(f"{NEXT}/golden") if n.endswith(".hex"))
-        self.assertGreaterEqual(len(names), 2)
-        for name in names:
+        return {n: self.file(f"{n}.vmsnap", unhex(f"{NEXT}/golden/{n}.hex")) for n in names}
+
+    def test_golden(self):
+        paths = self.golden()
+        self.assertGreaterEqual(len(paths), 2)
+        for name, path in paths.items():
             with self.subTest(name):
-                path = self.file(f"{name}.vmsnap", unhex(f"{NEXT}/golden/{name}.hex"))
-                self.assertEqual(run(f"{BUILD}/tests/refuse", path).stdout, b"OK\n")
-                self.agree(path)
+                self.assertEqual(run(REFUSE, path).stdout, b"OK\n")
+                second = self.agree(path, name)
+                self.assertEqual([second.encrypted, second.signed],
+                                 ["+key" in name or "+pass" in name, "+signer" in name])
                 got = ""
                 for command in ("info", "layout", "state", "verify"):
-                    p = inspect(command, path)
+                    p = inspect(command, path, *sealing.options_of(name, self.dir.name))
                     self.assertEqual((p.returncode, p.stderr), (0, b""))
                     got += f"$ snapinspect {command} {name}.vmsnap\n" + p.stdout.decode()
                 with open(f"{NEXT}/golden/{name}.txt", encoding="utf-8") as f:
                     self.assertEqual(got, f.read())
 
     def test_bad(self):
+        self.golden()
         names = sorted(os.listdir(f"{NEXT}/bad"))
         self.assertGreaterEqual(len(names), 25)
         paths = [self.file(n, unhex(f"{NEXT}/bad/{n}")) for n in names]
-        p = run(f"{BUILD}/tests/refuse", *paths)
+        p = run(REFUSE, *paths)
         self.assertEqual((p.returncode, p.stderr), (0, b""))
         for name, path, got in zip(names, paths, p.stdout.decode().splitlines(), strict=True):
             with self.subTest(name):
                 self.assertEqual(got, name.split("-")[0])
                 with open(path, "rb") as f, self.assertRaises(snap_reader.Refused) as e:
-                    snap_reader.Snapshot(f.read(), self.schema)
+                    snap_reader.Snapshot(f.read(), self.schema, sealing.keys_of(name),
+                                         snap_reader.in_folder(self.dir.name))
                 self.assertEqual(f"{e.exception.code}@{e.exception.offset:#x}", got)
+
+    def test_vectors_of_the_document(self):
+        with open(f"{NEXT}/../snapshot.md", encoding="utf-8") as f:
+            text = f.read()
+        header = bytearray(128)
+        header[56:58] = 1, 1
+        header[64:96] = range(0x80, 0xA0)
+        keys = snap_reader.FileKeys(snap_reader.Keys(master=sealing.KEY), header)
+        master = hashlib.scrypt(sealing.PASSPHRASE, salt=b"\x53" * 16, n=1 << 10, r=8, p=1, dklen=32)
+        for vector in (keys.gcm.keys[0] + keys.gcm.keys[1], keys.mac, master, sealing.SIGNER):
+            self.assertIn(f"`{vector.hex()}`", text)
 
     def test_one_line_and_status_for_each_kind_of_failure(self):
         for name, status in (("VERSION@0x10-version-2", 1), ("FEATURE@0x18-requires-unknown", 1),
@@ -180,11 +211,11 @@ class Formats(unittest.TestCase):
         snap = self.make("small")
         for command in (["info"], ["info", "--json"], ["state"]):
             with open("/dev/full", "wb") as full:
-                p = subprocess.run([f"{BUILD}/tools/snapinspect/snapinspect", *command, snap],
+                p = subprocess.run([SNAPINSPECT, *command, snap],
                                    stdout=full, stderr=subprocess.PIPE, check=False)
             self.assertEqual((p.returncode, p.stderr.count(b"\n")), (1, 1))
 
 
 if __name__ == "__main__":
-    BUILD = sys.argv.pop(1)
-    unittest.main()
+    SNAPINSPECT, MKSNAP, REFUSE = map(runnable, sys.argv[1:4])
+    unittest.main(argv=sys.argv[:1])

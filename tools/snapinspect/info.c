@@ -35,6 +35,52 @@ static void put_features(const char *label, bool required, uint64_t bits)
 	puts(bits ? "" : "none");
 }
 
+/* Of the public key, as `openssl pkey -pubin -outform DER | sha256sum` prints it. */
+static const char *fingerprint(const struct snap_info *i, char *hex)
+{
+	uint8_t digest[SHA256_BYTES];
+
+	ed25519_fingerprint(i->signer, digest);
+	return sha256_hex(digest, hex);
+}
+
+void put_signer(const struct snap_info *i)
+{
+	char hex[2 * SHA256_BYTES + 1];
+
+	if (i->is_signed)
+		printf("%-12s good, %s sha256 %s\n", "signature",
+		       i->vouched ? "by the key given," : "by a key that nobody vouched for,",
+		       fingerprint(i, hex));
+}
+
+json_t *signer_json(const struct snap_info *i)
+{
+	char hex[2 * SHA256_BYTES + 1];
+
+	return i->is_signed ? json_pack("{s:s, s:b}", "key_sha256", fingerprint(i, hex), "vouched",
+					i->vouched)
+			    : json_null();
+}
+
+static const char *cipher_text(const struct snap_info *i)
+{
+	return i->key_kind == SNAP_KEY_PASSPHRASE ? "AES-256-GCM, by a passphrase"
+						  : "AES-256-GCM, by a key";
+}
+
+/* What every file shows, whoever looks. */
+static void put_outside(const struct snap_info *i)
+{
+	printf("%-12s %u\n", "format", i->version);
+	put_features("required", true, i->required);
+	put_features("optional", false, i->optional);
+	if (i->key_kind)
+		printf("%-12s %s\n", "encrypted", cipher_text(i));
+	put_signer(i);
+	printf("%-12s %" PRIu64 " bytes, %" PRIu64 " frames\n", "file", i->file_bytes, i->frames);
+}
+
 static double ratio(const struct snap_info *i)
 {
 	return i->stored_bytes ? (double)i->ram_bytes / (double)i->stored_bytes : 0;
@@ -44,9 +90,14 @@ static void put_ram(const struct snap_info *i, const struct snapshot_ram *ram)
 {
 	char bytes[32], chunk[32];
 
-	printf("%-12s %s in chunks of %s, zstd level %u\n", "ram",
-	       layout_size_text(i->ram_bytes, bytes), layout_size_text(ram->chunk_bytes, chunk),
-	       ram->level);
+	printf("%-12s %s in chunks of %s, ", "ram", layout_size_text(i->ram_bytes, bytes),
+	       layout_size_text(ram->chunk_bytes, chunk));
+	if (i->is_raw) {
+		printf("raw\n%-12s %" PRIu64 " bytes; %" PRIu64 " chunks, %" PRIu64 " zero\n",
+		       "stored", i->stored_bytes, i->raw_chunks, i->zero_chunks);
+		return;
+	}
+	printf("zstd level %u\n", ram->level);
 	printf("%-12s %" PRIu64 " bytes, 1:%.1f; %" PRIu64 " chunks, %" PRIu64 " zero in %" PRIu64
 	       " frames\n",
 	       "stored", i->stored_bytes, ratio(i), i->zstd_chunks, i->zero_chunks, i->zero_frames);
@@ -84,6 +135,23 @@ static void put_devices(const struct snap *s)
 	}
 }
 
+/* How much of RAM an incremental snapshot has not, and who has it. */
+static void put_parent(const struct snap *s)
+{
+	const struct snapshot_parent *p = snap_parent(s);
+	const struct snap_info *i = snap_info(s);
+	char hex[2 * SHA256_BYTES + 1], uuid[37], text[512];
+	struct err e = ERR_INIT;
+
+	if (!p)
+		return;
+	printf("%-12s %s, uuid %s, digest %s\n", "parent", p->file, uuid_text(p->uuid, uuid),
+	       sha256_hex(p->digest, hex));
+	printf("%-12s has %" PRIu64 " chunks of %" PRIu64 "\n", "", i->parent_chunks, i->chunks);
+	if (snap_ram_readable(s, &e))
+		printf("%-12s cannot be read: %s\n", "", err_text(&e, text, sizeof text));
+}
+
 static void info_text(const struct snap *s)
 {
 	const struct snapshot_identity *id = snap_identity(s);
@@ -97,16 +165,14 @@ static void info_text(const struct snap *s)
 	printf("%-12s %s\n", "taken", time_text(id->created_ns, when, sizeof when));
 	printf("%-12s %s\n", "host", id->host);
 	printf("%-12s %s %s\n", "program", id->program, id->version);
-	printf("%-12s %u\n", "format", i->version);
-	put_features("required", true, i->required);
-	put_features("optional", false, i->optional);
-	printf("%-12s %" PRIu64 " bytes, %" PRIu64 " frames\n", "file", i->file_bytes, i->frames);
+	put_outside(i);
 	printf("%-12s %u records, %" PRIu64 " bytes\n", "manifest", snap_manifest(s)->n,
 	       i->manifest_bytes);
 	layout_digest(l, digest);
 	printf("%-12s %s, %u regions, sha256 %s\n", "layout", l->id, l->region_n,
 	       sha256_hex(digest, hex));
 	put_ram(i, snap_ram(s));
+	put_parent(s);
 	printf("%-12s %u\n", "vcpus", l->params.vcpus);
 	printf("%-12s %s\n", "cpu policy", snap_machine(s)->cpu);
 	put_devices(s);
@@ -138,7 +204,9 @@ static json_t *ram_json(const struct snap *s)
 	json_object_set_new(j, "stored_bytes", number(i->stored_bytes));
 	json_object_set_new(j, "chunks", number(i->chunks));
 	json_object_set_new(j, "zstd_chunks", number(i->zstd_chunks));
+	json_object_set_new(j, "raw_chunks", number(i->raw_chunks));
 	json_object_set_new(j, "zero_chunks", number(i->zero_chunks));
+	json_object_set_new(j, "parent_chunks", number(i->parent_chunks));
 	json_object_set_new(j, "zero_frames", number(i->zero_frames));
 	json_object_set_new(j, "index_leaves", number(i->leaves));
 	return j;
@@ -164,21 +232,35 @@ static json_t *disks_json(const struct snap_manifest *m)
 	return list;
 }
 
-static json_t *info_json(const struct snap *s)
+/* What every file shows, whoever looks. */
+static json_t *outside_json(const struct snap_info *i)
 {
-	const struct snap_info *i = snap_info(s);
 	json_t *j = json_object();
 
 	json_object_set_new(j, "format", json_integer(i->version));
 	json_object_set_new(j, "required", features_json(true, i->required));
 	json_object_set_new(j, "optional", features_json(false, i->optional));
+	json_object_set_new(j, "encrypted",
+			    i->key_kind ? json_string(cipher_text(i)) : json_null());
+	json_object_set_new(j, "signature", signer_json(i));
 	json_object_set_new(j, "file_bytes", number(i->file_bytes));
 	json_object_set_new(j, "frames", number(i->frames));
+	return j;
+}
+
+static json_t *info_json(const struct snap *s)
+{
+	const struct snap_info *i = snap_info(s);
+	json_t *j = outside_json(i);
+
 	json_object_set_new(j, "manifest_bytes", number(i->manifest_bytes));
 	json_object_set_new(j, "records", number(snap_manifest(s)->n));
 	json_object_set_new(j, "identity", state_json(&snapshot_identity_desc, snap_identity(s)));
 	json_object_set_new(j, "layout", layout_brief_json(snap_layout(s)));
 	json_object_set_new(j, "ram", ram_json(s));
+	json_object_set_new(j, "parent",
+			    snap_parent(s) ? state_json(&snapshot_parent_desc, snap_parent(s))
+					   : json_null());
 	json_object_set_new(j, "vcpus", number(snap_layout(s)->params.vcpus));
 	json_object_set_new(j, "machine", state_json(&machine_desc, snap_machine(s)));
 	json_object_set_new(j, "disks", disks_json(snap_manifest(s)));
@@ -190,5 +272,25 @@ int cmd_info(const struct inspect_args *a, struct err *e)
 	if (a->json)
 		return print_json(info_json(a->snap), e);
 	info_text(a->snap);
+	return 0;
+}
+
+int cmd_info_outside(const struct inspect_args *a, struct err *e)
+{
+	struct snap_info i;
+	char uuid[37];
+	int r = snap_peek(a->argv[0], &a->opts, &i, e);
+
+	if (r)
+		return r;
+	uuid_text(i.uuid, uuid);
+	if (a->json) {
+		json_t *j = outside_json(&i);
+		json_object_set_new(j, "uuid", json_string(uuid));
+		return print_json(j, e);
+	}
+	printf("%-12s %s\n", "uuid", uuid);
+	put_outside(&i);
+	printf("%-12s encrypted: a key opens it (--key)\n", "the rest");
 	return 0;
 }

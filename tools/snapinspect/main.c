@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Which options go with a command. */
-enum { O_JSON = 1, O_SCHEMA = 2, O_DRAW = 4, O_AGAINST = 8, O_HOST = 16 };
+enum { O_JSON = 1, O_SCHEMA = 2, O_DRAW = 4, O_AGAINST = 8, O_HOST = 16, O_KEY = 32 };
 
 struct command {
 	const char *name, *usage, *summary;
@@ -48,6 +48,9 @@ static void print_help(const struct command *c, FILE *out)
 	      "  --svg, --html       of map: a picture, or a page with picture and table\n"
 	      "  --against FILE|ID   of map and check: another snapshot's map, or a definition's\n"
 	      "  --host PROFILE      of check: a host's exported profile\n"
+	      "  --key KEY           opens an encrypted file: key=FILE, key-fd=N,\n"
+	      "                      passphrase-file=FILE, passphrase-fd=N or passphrase\n"
+	      "  --verify-key FILE   public key (PEM) that must have signed the file\n"
 	      "  --cddl, --markdown  of schema\n"
 	      "  --help              of a command as well\n  --version\n\n"
 	      "exit status: 0 done, 1 failed, 2 usage, 3 incompatible (check)\n",
@@ -65,12 +68,35 @@ static int exit_status(int r)
 	return r == -ERR_USAGE || r == -ERR_NAME ? EXIT_USAGE : EXIT_FAILED;
 }
 
+static int load_keys(struct inspect_args *a, struct snap_key *key, uint8_t *signer, struct err *e)
+{
+	int r = a->verify_key ? ed25519_read_public(a->verify_key, signer, e) : 0;
+
+	if (!r && a->key)
+		r = snap_key_load(a->key, false, key, e);
+	a->opts.signer = a->verify_key ? signer : NULL;
+	a->opts.key = a->key ? key : NULL;
+	return r;
+}
+
+static int open_and_run(const struct command *c, struct inspect_args *a, struct err *e)
+{
+	int r = snap_open_file(a->argv[0], &a->opts, &a->snap, e);
+
+	if (r == -ERR_KEY && !a->key && c->run == cmd_info)
+		return cmd_info_outside(a, e);
+	return r ? r : c->run(a, e);
+}
+
 static int run_on_file(const struct command *c, struct inspect_args *a, struct err *e)
 {
-	int r = snap_open_file(a->argv[0], &a->snap, e);
+	uint8_t signer[ED25519_PUBLIC_BYTES];
+	struct snap_key key = {0};
+	int r = load_keys(a, &key, signer, e);
 
 	if (!r)
-		r = c->run(a, e);
+		r = open_and_run(c, a, e);
+	snap_key_fini(&key);
 	/* One about another file has that name already. */
 	if (r)
 		err_file(e, a->argv[0]);
@@ -108,7 +134,8 @@ int main(int argc, char **argv)
 	    {"version", no_argument, NULL, 'V'},    {"cddl", no_argument, NULL, 'c'},
 	    {"markdown", no_argument, NULL, 'm'},   {"svg", no_argument, NULL, 's'},
 	    {"html", no_argument, NULL, 'w'},	    {"against", required_argument, NULL, 'a'},
-	    {"host", required_argument, NULL, 'H'}, {NULL, 0, NULL, 0},
+	    {"host", required_argument, NULL, 'H'}, {"key", required_argument, NULL, 'k'},
+	    {"verify-key", required_argument, NULL, 'v'}, {NULL, 0, NULL, 0},
 	};
 	int status = EXIT_DONE, o;
 	struct inspect_args a = {.status = &status};
@@ -144,6 +171,11 @@ int main(int argc, char **argv)
 			a.host = optarg;
 			given |= O_HOST;
 			break;
+		case 'k':
+		case 'v':
+			*(o == 'k' ? &a.key : &a.verify_key) = optarg;
+			given |= O_KEY;
+			break;
 		case 'V':
 			puts("snapinspect " VMM_VERSION);
 			return EXIT_DONE;
@@ -166,7 +198,7 @@ int main(int argc, char **argv)
 		return usage("no file given to ", c->name);
 	if (a.argc > c->max_operands)
 		return usage("too many operands for ", c->name);
-	if (given & ~c->options)
+	if (given & ~(c->options | (c->file ? O_KEY : 0u)))
 		return usage("option does not go with ", c->name);
 	return run(c, &a);
 }

@@ -58,7 +58,7 @@ int cmd_state(const struct inspect_args *a, struct err *e)
 
 static bool is_vcpu(const struct snap_component *c, const char *arg)
 {
-	static const char *const types[] = {"x86-vcpu", "aarch64-vcpu"};
+	static const char *const types[] = {"x86-vcpu", "arm64-vcpu"};
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		if (!strncmp(c->desc->name, types[i], strlen(types[i])))

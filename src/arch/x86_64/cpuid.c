@@ -5,6 +5,7 @@
  * Leaf and bit numbers: Intel SDM 2A CPUID, AMD APM 3 appendix E, KVM's cpuid.rst.
  */
 #include "arch/x86_64/kvm.h"
+#include "layout/cpu_policy.h"
 #include "layout/x86_cpu.h"
 
 #include <errno.h>

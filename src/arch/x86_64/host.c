@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "arch/x86_64/kvm.h"
-#include "layout/compat.h"
 
 #include <cpuid.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 /* Of kernels newer than the headers. */
@@ -43,31 +36,11 @@ static int cap_number(const char *name)
 	return -1;
 }
 
+const char *const arch_name = "x86_64";
+
 int arch_kvm_open(int *kvm_fd, struct err *e)
 {
-	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-
-	if (fd < 0)
-		return err_sys(e, ERR_KVM, errno, "cannot open /dev/kvm%s",
-			       errno == ENOENT	 ? " (is the kvm-intel or kvm-amd module loaded?)"
-			       : errno == EACCES ? " (is this user in the group kvm?)"
-						 : "");
-	int version = ioctl(fd, KVM_GET_API_VERSION, 0), r = 0;
-	if (version < 0)
-		r = err_sys(e, ERR_KVM, errno, "/dev/kvm is no KVM device");
-	else if (version != KVM_API_VERSION)
-		r = err_set(e, ERR_KVM, "/dev/kvm has API version %d, %d is needed", version,
-			    KVM_API_VERSION);
-	const char *name;
-	for (size_t i = 0; !r && (name = compat_needed_cap("x86_64", i)); i++)
-		if (ioctl(fd, KVM_CHECK_EXTENSION, cap_number(name)) <= 0)
-			r = err_set(e, ERR_KVM, "this KVM lacks %s", name);
-	if (r) {
-		close(fd);
-		return r;
-	}
-	*kvm_fd = fd;
-	return 0;
+	return kvm_open_(cap_number, kvm_fd, e);
 }
 
 /* The brand string: leaves 8000_0002 to 8000_0004 of the host's own CPUID. */
@@ -88,23 +61,8 @@ static void cpu_model(char out[static 65])
 	out[n] = '\0';
 }
 
-/* Faults that KVM takes itself need either the device node or the privilege. */
-static bool has_userfaultfd(void)
-{
-	int dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
-	int fd = dev >= 0 ? ioctl(dev, USERFAULTFD_IOC_NEW, O_CLOEXEC)
-			  : (int)syscall(SYS_userfaultfd, O_CLOEXEC);
-
-	if (dev >= 0)
-		close(dev);
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
-
 int arch_host(int kvm_fd, struct host *out, struct err *e)
 {
-	struct utsname u;
 	uint32_t msr[X86_MSRS_MAX];
 	int r = cpuid_supported_(kvm_fd, out->cpuid, &out->cpuid_n, e);
 
@@ -114,11 +72,8 @@ int arch_host(int kvm_fd, struct host *out, struct err *e)
 		return r;
 	for (uint32_t i = 0; i < out->msr_n; i++)
 		out->msr[i].index = msr[i];
-	strcpy(out->arch, "x86_64");
-	uname(&u);
-	snprintf(out->kernel, sizeof out->kernel, "%s", u.release);
+	kvm_host_(out);
 	cpu_model(out->cpu_model);
-	out->page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
 	out->phys_bits = 36;
 	for (uint32_t i = 0; i < out->cpuid_n; i++)
 		if (out->cpuid[i].function == LEAF_ADDRESS_BITS)
@@ -135,7 +90,6 @@ int arch_host(int kvm_fd, struct host *out, struct err *e)
 		if (caps[i].number == KVM_CAP_TSC_CONTROL)
 			out->tsc_scaling = v > 0;
 	}
-	out->userfaultfd = has_userfaultfd();
 
 	int vm = kvm_do(kvm_fd, KVM_CREATE_VM, 0, e);
 	if (vm < 0)

@@ -8,41 +8,35 @@
 #include <stdlib.h>
 
 struct arch_image {
-	const struct io_src *file;
-	bool firmware;
-	/* Of a kernel only: */
-	struct kernel kernel;
-	const struct io_src *initrd;
-	const char *cmdline;
+	struct arch_files files;
+	struct kernel kernel; /* unless it is firmware */
 };
 
-static int new_image(const struct arch_image *from, struct arch_image **out, struct err *e)
+int arch_image_open(const struct arch_files *files, struct arch_image **out,
+		    const struct io_src **culprit, struct err *e)
 {
 	struct arch_image *image = calloc(1, sizeof *image);
+	int r;
 
+	*culprit = files->kernel ? files->kernel : files->firmware;
 	if (!image)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	*image = *from;
-	int r = from->firmware ? firmware_check(image->file, e)
-			       : kernel_open(image->file, &image->kernel, e);
+	image->files = *files;
+	/* A definition may have the row; nothing here keeps a guest from the host. */
+	if (files->pvm_firmware) {
+		*culprit = files->pvm_firmware;
+		r = err_set(e, ERR_FEATURE,
+			    "x86-64 has no protected VMs, and no firmware for them");
+	} else {
+		r = files->kernel ? kernel_open(files->kernel, &image->kernel, e)
+				  : firmware_check(files->firmware, e);
+	}
 	if (r) {
 		free(image);
 		return r;
 	}
 	*out = image;
 	return 0;
-}
-
-int arch_kernel_open(const struct io_src *kernel, const struct io_src *initrd, const char *cmdline,
-		     struct arch_image **out, struct err *e)
-{
-	return new_image(&(struct arch_image){.file = kernel, .initrd = initrd, .cmdline = cmdline},
-			 out, e);
-}
-
-int arch_firmware_open(const struct io_src *firmware, struct arch_image **out, struct err *e)
-{
-	return new_image(&(struct arch_image){.file = firmware, .firmware = true}, out, e);
 }
 
 void arch_image_free(struct arch_image *image)
@@ -70,8 +64,8 @@ static int kernel_params(const struct arch_image *image, const struct layout_def
 			    l->id);
 	if (!r)
 		r = kernel_footprint(&image->kernel, gpa(start->start), &p->kernel_bytes, e);
-	if (!r && image->initrd)
-		p->initrd_bytes = image->initrd->size;
+	if (!r && image->files.initrd)
+		p->initrd_bytes = image->files.initrd->size;
 	free(l);
 	return r;
 }
@@ -79,14 +73,10 @@ static int kernel_params(const struct arch_image *image, const struct layout_def
 int arch_image_params(const struct arch_image *image, const struct layout_def *def,
 		      struct layout_params *p, struct err *e)
 {
-	/* A definition may have the row; nothing here keeps a guest from the host. */
-	if (p->pvm_firmware_bytes)
-		return err_set(e, ERR_FEATURE,
-			       "x86-64 has no protected VMs, and no firmware for them");
-	p->kernel_bytes = p->initrd_bytes = p->firmware_bytes = 0;
-	if (!image->firmware)
+	p->kernel_bytes = p->initrd_bytes = p->firmware_bytes = p->pvm_firmware_bytes = 0;
+	if (image->files.kernel)
 		return kernel_params(image, def, p, e);
-	p->firmware_bytes = image->file->size;
+	p->firmware_bytes = image->files.firmware->size;
 	return 0;
 }
 
@@ -115,8 +105,9 @@ static int boot_kernel(struct arch_vm *vm, const struct arch_image *image, const
 	if (!r)
 		r = mptable_write(vm->layout, m, vm->vcpu_n, vm->mem, e);
 	if (!r)
-		r = boot_load(&image->kernel, image->file, image->initrd, image->cmdline,
-			      vm->layout, vm->mem, &entry, e);
+		r = boot_load(&image->kernel, image->files.kernel, image->files.initrd,
+			      image->files.cmdline ? image->files.cmdline : "", vm->layout, vm->mem,
+			      &entry, e);
 	for (uint32_t i = 0; !r && i < vm->vcpu_n; i++)
 		r = msr_boot_(&vm->vcpu[i], e);
 	return r ? r : start_at(&vm->vcpu[0], &entry, e);
@@ -126,6 +117,6 @@ static int boot_kernel(struct arch_vm *vm, const struct arch_image *image, const
 int arch_boot(struct arch_vm *vm, const struct arch_image *image, const struct machine *m,
 	      struct err *e)
 {
-	return image->firmware ? firmware_load(image->file, vm->layout, vm->mem, e)
-			       : boot_kernel(vm, image, m, e);
+	return image->files.kernel ? boot_kernel(vm, image, m, e)
+				   : firmware_load(image->files.firmware, vm->layout, vm->mem, e);
 }

@@ -3,13 +3,8 @@
 #ifndef ARCH_X86_64_KVM_H
 #define ARCH_X86_64_KVM_H
 
-#include "arch/arch.h"
+#include "arch/common.h"
 #include "state/x86_irqchip.h"
-
-#include <linux/kvm.h>
-#include <pthread.h>
-
-#define MSI_MAX	  256
 
 struct arch_vcpu {
 	struct arch_vm *vm;
@@ -23,13 +18,6 @@ struct arch_vcpu {
 	uint32_t cpuid_n;
 };
 
-struct msi {
-	int fd; /* eventfd */
-	bool on;
-	uint64_t address;
-	uint32_t data;
-};
-
 struct arch_vm {
 	int kvm_fd, fd;
 	const struct layout *layout;
@@ -39,18 +27,11 @@ struct arch_vm {
 	uint32_t host_tsc_khz;
 	bool tsc_scaling;
 
-	pthread_mutex_t msi_lock; /* guards what follows */
-	uint32_t msi_n;
-	struct msi msi[MSI_MAX];
-	struct kvm_irq_routing *routing;
+	struct msi_table msi;
 
 	/* The instant of the last arch_clock_save(): what each vCPU's TSC is reckoned for. */
 	uint64_t saved_host_tsc, saved_realtime_ns;
 };
-
-/* ioctl() that says what was refused. Returns its value, or -ERR_KVM. */
-int kvm_do_(int fd, unsigned long request, void *arg, const char *what, struct err *e);
-#define kvm_do(fd, request, arg, e) kvm_do_(fd, request, (void *)(uintptr_t)(arg), #request, e)
 
 /* Set CPUID of a new vCPU: @list, which it keeps a copy of. */
 int cpuid_apply_(struct arch_vcpu *c, const struct x86_cpuid *list, uint32_t n, struct err *e);
@@ -76,7 +57,6 @@ int clock_load_(struct arch_vm *vm, const struct clock *clock, uint64_t elapsed_
 int vcpu_load_(struct arch_vcpu *c, const struct x86_vcpu *st, struct err *e);
 int irqchip_load_(struct arch_vm *vm, const void *st, struct err *e);
 
-int msi_init_(struct arch_vm *vm, struct err *e);
-void msi_fini_(struct arch_vm *vm);
+int irq_init_(struct arch_vm *vm, struct err *e);
 
 #endif

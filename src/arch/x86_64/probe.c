@@ -1,39 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Does this KVM run kernel code on the processor, or does it emulate it? A guest of a few bytes
- * counts in protected mode at privilege 0 for a few milliseconds, which tells how fast; then it
- * executes an x87 instruction: every processor has it, and no emulator of KVM's does (a guest that
- * KVM emulates leaves with an internal error), so it tells which of the two it is.
- */
-#include "arch/x86_64/kvm.h"
+/* The guest that src/arch/probe.c runs: 32-bit code at privilege 0. */
+#include "arch/common.h"
 
-#include <errno.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
+#define EXIT_PORT 0xf4
 
-#define PAGE	     4096
-#define SLICE_NS     2000000
-#define SLICES	     10
-#define ENOUGH_MIPS  50 /* emulated: about 1; nested in an emulated host: above 100 */
-#define PATIENCE     500
-#define LOOP_LENGTH  2	/* instructions */
-#define EXIT_PORT    0xf4
-#define PROBE_COMPLETE 16 /* where that code begins */
-
-/* 32-bit code at 0: count in ECX for ever. At 16: fld1, then an OUT that says it worked. */
-static const uint8_t code[32] = {
-	[0] = 0x41,				/* inc ecx */
+/* Count in ECX for ever. At PROBE_COMPLETE: fld1, then an OUT that says it worked. */
+const uint8_t probe_code_[PROBE_BYTES] = {
+	[PROBE_COUNT] = 0x41,			/* inc ecx */
 	[1] = 0xeb, [2] = 0xfd,			/* jmp 0 */
-	[16] = 0xd9, [17] = 0xe8,		/* fld1 */
+	[PROBE_COMPLETE] = 0xd9, [17] = 0xe8,	/* fld1 */
 	[18] = 0xe6, [19] = EXIT_PORT,		/* out 0xf4, al */
 	[20] = 0xf4,				/* hlt */
 };
 
-static int enter(int vcpu, uint64_t rip, struct err *e)
+int probe_vcpu_(int vm, struct err *e)
+{
+	return kvm_do(vm, KVM_CREATE_VCPU, 0, e);
+}
+
+int probe_enter_(int vcpu, uint64_t rip, struct err *e)
 {
 	struct kvm_sregs s;
 	struct kvm_regs regs = {.rip = rip, .rflags = 2};
@@ -54,103 +39,16 @@ static int enter(int vcpu, uint64_t rip, struct err *e)
 	return r;
 }
 
-static void on_alarm(int sig)
-{
-}
-
-/* Run until @ns have passed or the guest leaves by itself. */
-static int run_for(int vcpu, long ns, struct err *e)
-{
-	struct sigaction sa = {.sa_handler = on_alarm}, old;
-	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
-	/* Again and again: a signal that comes just before KVM_RUN must not be the only one. */
-	struct itimerspec when = {{0, ns}, {0, ns}}, never = {0};
-	timer_t timer;
-	int r = 0;
-
-	sigaction(SIGALRM, &sa, &old);
-	if (timer_create(CLOCK_MONOTONIC, &ev, &timer)) {
-		r = err_sys(e, ERR_KVM, errno, "timer_create");
-	} else {
-		timer_settime(timer, 0, &when, NULL);
-		if (ioctl(vcpu, KVM_RUN, 0) < 0 && errno != EINTR)
-			r = err_sys(e, ERR_KVM, errno, "KVM_RUN");
-		timer_settime(timer, 0, &never, NULL);
-		timer_delete(timer);
-	}
-	sigaction(SIGALRM, &old, NULL);
-	return r;
-}
-
-/* The best of a few slices: the first ones also pay for building the guest's page tables, which
- * takes long where the processor under KVM is itself emulated. */
-static int measure_rate(int vcpu, uint32_t *mips, struct err *e)
+int probe_counter_(int vcpu, uint64_t *out, struct err *e)
 {
 	struct kvm_regs regs;
-	uint64_t counted = 0;
-	int r = enter(vcpu, 0, e);
+	int r = kvm_do(vcpu, KVM_GET_REGS, &regs, e);
 
-	*mips = 0;
-	for (int i = 0; r >= 0 && i < SLICES && *mips < ENOUGH_MIPS; i++) {
-		uint64_t start = io_now_ns();
-		r = run_for(vcpu, SLICE_NS, e);
-		uint64_t ns = io_now_ns() - start;
-		if (r >= 0)
-			r = kvm_do(vcpu, KVM_GET_REGS, &regs, e);
-		/* The counter is 32 bits wide: at most 2^32 in a slice is beyond any processor. */
-		uint64_t n = (regs.rcx - counted) & UINT32_MAX;
-		uint32_t rate = (uint32_t)(n * LOOP_LENGTH * 1000 / (ns ? ns : 1));
-		*mips = rate > *mips ? rate : *mips;
-		counted = regs.rcx;
-	}
-	return r;
-}
-
-/* Whatever the load on the host: the guest gets as long as it needs to leave by itself. */
-static int measure(int vcpu, struct kvm_run *run, struct arch_speed *out, struct err *e)
-{
-	int r = measure_rate(vcpu, &out->kernel_mips, e);
-
-	if (r >= 0)
-		r = enter(vcpu, PROBE_COMPLETE, e);
-	run->exit_reason = KVM_EXIT_INTR;
-	for (int i = 0; r >= 0 && i < PATIENCE && run->exit_reason == KVM_EXIT_INTR; i++)
-		r = run_for(vcpu, SLICE_NS, e);
-	out->native = run->exit_reason == KVM_EXIT_IO && run->io.port == EXIT_PORT;
+	*out = regs.rcx;
 	return r < 0 ? r : 0;
 }
 
-int arch_host_speed(int kvm_fd, struct arch_speed *out, struct err *e)
+bool probe_left_(const struct kvm_run *run)
 {
-	*out = (struct arch_speed){0};
-	int size = kvm_do(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0, e);
-	int vm = size < 0 ? size : kvm_do(kvm_fd, KVM_CREATE_VM, 0, e);
-	if (vm < 0)
-		return vm;
-
-	int vcpu = -1;
-	struct kvm_run *run = MAP_FAILED;
-	void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int r = page == MAP_FAILED ? err_sys(e, ERR_NOMEM, errno, "mmap") : 0;
-	if (!r) {
-		struct kvm_userspace_memory_region region = {
-			.memory_size = PAGE, .userspace_addr = (uintptr_t)page};
-		memcpy(page, code, sizeof code);
-		r = kvm_do(vm, KVM_SET_USER_MEMORY_REGION, &region, e);
-	}
-	if (r >= 0)
-		r = vcpu = kvm_do(vm, KVM_CREATE_VCPU, 0, e);
-	if (r >= 0) {
-		run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-		r = run == MAP_FAILED ? err_sys(e, ERR_KVM, errno, "cannot map a vCPU")
-				      : measure(vcpu, run, out, e);
-	}
-	if (run != MAP_FAILED)
-		munmap(run, (size_t)size);
-	if (vcpu >= 0)
-		close(vcpu);
-	if (page != MAP_FAILED)
-		munmap(page, PAGE);
-	close(vm);
-	return r < 0 ? r : 0;
+	return run->exit_reason == KVM_EXIT_IO && run->io.port == EXIT_PORT;
 }

@@ -29,19 +29,6 @@ static void port_io(struct kvm_run *run, struct arch_io *io)
 	}
 }
 
-static void memory_io(struct kvm_run *run, struct arch_io *io)
-{
-	uint64_t addr = run->mmio.phys_addr;
-	unsigned len = run->mmio.len;
-
-	if (run->mmio.is_write) {
-		io->write(io, false, addr, len, get_le(run->mmio.data, len));
-	} else {
-		uint64_t v = io->read(io, false, addr, len);
-		memcpy(run->mmio.data, &v, len);
-	}
-}
-
 int arch_vcpu_run(struct arch_vcpu *c, struct arch_io *io, struct err *e)
 {
 	struct kvm_run *run = c->run;
@@ -60,22 +47,15 @@ int arch_vcpu_run(struct arch_vcpu *c, struct arch_io *io, struct err *e)
 			port_io(run, io);
 			break;
 		case KVM_EXIT_MMIO:
-			memory_io(run, io);
+			kvm_memory_io_(run, io);
 			break;
 		case KVM_EXIT_SHUTDOWN:
-			return ARCH_SHUTDOWN;
+			return ARCH_RESET; /* a triple fault */
 		case KVM_EXIT_INTR:
 		case KVM_EXIT_IRQ_WINDOW_OPEN:
 			break;
-		case KVM_EXIT_INTERNAL_ERROR:
-			return err_set(e, ERR_KVM, "vCPU %u: KVM cannot go on (suberror %u)", c->id,
-				       run->internal.suberror);
-		case KVM_EXIT_FAIL_ENTRY:
-			return err_set(e, ERR_KVM, "vCPU %u: hardware refused to enter (0x%llx)",
-				       c->id, run->fail_entry.hardware_entry_failure_reason);
 		default:
-			return err_set(e, ERR_KVM, "vCPU %u: unexpected exit %u", c->id,
-				       run->exit_reason);
+			return kvm_exit_error_(run, c->id, e);
 		}
 	}
 }

@@ -10,36 +10,6 @@
 
 const struct state_desc *const arch_vcpu_state = &x86_vcpu_desc;
 
-int kvm_do_(int fd, unsigned long request, void *arg, const char *what, struct err *e)
-{
-	int r;
-
-	do
-		r = ioctl(fd, request, arg);
-	while (r < 0 && errno == EINTR);
-	if (r < 0)
-		return err_sys(e, ERR_KVM, errno, "%s", what);
-	return r;
-}
-
-/* Slots come before the irqchip: after it each costs an SRCU grace period (0.6 against 7.6 ms). */
-static int add_memory(struct arch_vm *vm, struct err *e)
-{
-	for (uint32_t i = 0; i < vm->mem->slot_n; i++) {
-		const struct mem_slot *s = &vm->mem->slot[i];
-		struct kvm_userspace_memory_region region = {
-			.slot = i,
-			.guest_phys_addr = s->start.v,
-			.memory_size = s->size,
-			.userspace_addr = (uintptr_t)vm->mem->host + s->offset,
-		};
-		int r = kvm_do(vm->fd, KVM_SET_USER_MEMORY_REGION, &region, e);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 static int add_irqchip(struct arch_vm *vm, struct err *e)
 {
 	const struct layout_region *tss, *identity;
@@ -72,14 +42,9 @@ static int add_vcpu(struct arch_vm *vm, uint32_t id, const struct cpu_policy *cp
 	if (c->fd < 0)
 		return c->fd;
 	vm->vcpu_n = id + 1;
-	int size = kvm_do(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0, e);
-	if (size < 0)
-		return size;
-	void *run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
-	if (run == MAP_FAILED)
-		return err_sys(e, ERR_KVM, errno, "cannot map vCPU %u", id);
-	c->run = run;
-	c->run_bytes = (size_t)size;
+	c->run = kvm_run_map_(vm->kvm_fd, c->fd, id, &c->run_bytes, e);
+	if (!c->run)
+		return e ? -e->code : -ERR_KVM;
 	if (saved)
 		return cpuid_apply_(c, saved->cpuid, saved->cpuid_n, e);
 
@@ -104,15 +69,14 @@ int arch_vm_new(int kvm_fd, const struct layout *l, struct guest_mem *mem,
 	vm->kvm_fd = kvm_fd;
 	vm->layout = l;
 	vm->mem = mem;
-	pthread_mutex_init(&vm->msi_lock, NULL);
 	vm->fd = kvm_do(kvm_fd, KVM_CREATE_VM, 0, e);
 	int r = vm->fd;
 	if (r >= 0)
-		r = add_memory(vm, e);
+		r = kvm_slots_(vm->fd, mem, e);
 	if (r >= 0)
 		r = add_irqchip(vm, e);
 	if (r >= 0)
-		r = msi_init_(vm, e);
+		r = irq_init_(vm, e);
 	if (r >= 0 && l->params.vcpus > ARCH_VCPUS_MAX)
 		r = err_set(e, ERR_LIMIT, "%u vCPUs, at most %d", l->params.vcpus, ARCH_VCPUS_MAX);
 	for (uint32_t i = 0; r >= 0 && i < l->params.vcpus; i++)
@@ -138,10 +102,9 @@ void arch_vm_free(struct arch_vm *vm)
 		close(vm->vcpu[i].fd);
 		free(vm->vcpu[i].cpuid);
 	}
-	msi_fini_(vm);
+	msi_fini_(&vm->msi);
 	if (vm->fd >= 0)
 		close(vm->fd);
-	pthread_mutex_destroy(&vm->msi_lock);
 	free(vm);
 }
 
@@ -153,4 +116,14 @@ uint32_t arch_vcpu_count(const struct arch_vm *vm)
 struct arch_vcpu *arch_vcpu_at(struct arch_vm *vm, uint32_t i)
 {
 	return &vm->vcpu[i];
+}
+
+int arch_log_writes(struct arch_vm *vm, bool on, struct err *e)
+{
+	return kvm_log_writes_(vm->fd, vm->mem, on, e);
+}
+
+int arch_collect_writes(struct arch_vm *vm, uint64_t *pages, struct err *e)
+{
+	return kvm_collect_writes_(vm->fd, vm->mem, pages, e);
 }
