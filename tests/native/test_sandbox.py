@@ -43,8 +43,9 @@ class Sandbox(Case):
     def test_other_calls_end_the_process(self):
         for name, number in REFUSED.items():
             with self.subTest(name):
-                vm = self.start("a", f"iters=0 {WORK}")
-                self.intrude(vm.pid, number)
+                vm = self.start(name, f"iters=0 {WORK}")
+                p = self.intrude(vm.pid, number)
+                self.assertEqual(p.stdout, f"died of signal {signal.SIGSYS:d}\n", p.stderr)
                 self.assertEqual(vm.wait(), -signal.SIGSYS)
 
     def test_threads_are_scheduled_by_themselves_only(self):
