@@ -91,6 +91,10 @@ struct mem_part {
 /** mem_pages() - all of the mapping that lies in pages with a part in these bytes, at least one. */
 struct mem_part mem_pages(const struct guest_mem *m, uint64_t offset, uint64_t bytes);
 
+/** mem_mapping_end() - the end of the mapping of the host that @offset lies in: all of memory, or
+ * of private memory a piece. */
+uint64_t mem_mapping_end(const struct guest_mem *m, uint64_t offset);
+
 /** mem_map_again() - the same bytes at another address, where userfaultfd knows nothing of them;
  * NULL with @e filled. mem_unmap_again() before mem_fini(). */
 uint8_t *mem_map_again(const struct guest_mem *m, struct err *e);

@@ -64,6 +64,16 @@ int mem_map(struct guest_mem *m, uint64_t offset, uint64_t bytes, int fd, uint64
 	return r;
 }
 
+uint64_t mem_mapping_end(const struct guest_mem *m, uint64_t offset)
+{
+	for (uint32_t i = 0; i < m->piece_n; i++) {
+		const struct mem_piece *p = &m->piece[i];
+		if (offset < p->offset + p->bytes)
+			return p->offset + p->bytes;
+	}
+	return m->size;
+}
+
 int mem_share(struct guest_mem *m, struct err *e)
 {
 	const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;

@@ -218,10 +218,10 @@ int uffd_can_protect(const struct uffd *u, struct err *e)
 			     "this kernel cannot protect guest memory against writes");
 }
 
-int uffd_protect(struct uffd *u, uint64_t offset, uint64_t bytes, bool on, struct err *e)
+static int protect(struct uffd *u, struct uffdio_range range, bool on, struct err *e)
 {
 	struct uffdio_writeprotect arg = {
-	    .range = pages(u, offset, bytes),
+	    .range = range,
 	    .mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
 	};
 
@@ -229,6 +229,20 @@ int uffd_protect(struct uffd *u, uint64_t offset, uint64_t bytes, bool on, struc
 		if (errno != EAGAIN)
 			return err_sys(e, ERR_IO, errno, "UFFDIO_WRITEPROTECT");
 	return 0;
+}
+
+/* Older kernels, as 6.1, take no range that is in more than one mapping. */
+int uffd_protect(struct uffd *u, uint64_t offset, uint64_t bytes, bool on, struct err *e)
+{
+	int r = 0;
+
+	for (uint64_t end = offset + bytes; !r && offset < end;) {
+		uint64_t mapping = mem_mapping_end(u->mem, offset),
+			 step = (mapping < end ? mapping : end) - offset;
+		r = protect(u, pages(u, offset, step), on, e);
+		offset += step;
+	}
+	return r;
 }
 
 int uffd_continue(struct uffd *u, uint64_t offset, struct err *e)
