@@ -110,7 +110,8 @@ struct arch_io {
 
 enum arch_stop {
 	ARCH_INTERRUPTED, /* by arch_vcpu_interrupt(); what was in flight has been completed */
-	ARCH_RESET,	  /* asked for by the guest, or a triple fault */
+	ARCH_RESET,	  /* asked for by the guest */
+	ARCH_TRIPLE_FAULT,
 	ARCH_POWER_OFF,
 };
 

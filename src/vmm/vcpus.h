@@ -16,7 +16,7 @@ struct vcpus {
 	struct arch_vm *arch;
 	struct arch_io *io;
 	/* A vCPU cannot go on by itself: called once in its thread, which then parks. @code is
-	 * ARCH_RESET, ARCH_POWER_OFF, or a negative error with @e. */
+	 * an enum arch_stop other than ARCH_INTERRUPTED, or a negative error with @e. */
 	void (*halted)(void *arg, int code, const struct err *e);
 	void *arg;
 

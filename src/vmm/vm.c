@@ -36,6 +36,7 @@ enum event {
 	EVENT_NONE,
 	EVENT_POWER_OFF,
 	EVENT_RESET,
+	EVENT_TRIPLE_FAULT,
 	EVENT_DEBUG_EXIT,
 	EVENT_STALLED,
 	EVENT_FAILURE,
@@ -80,8 +81,12 @@ static void on_vcpu_halted(void *arg, int code, const struct err *e)
 	/* KVM found a page of the file gone; or the guest did, and could not stand it. */
 	if (vm->mapped_file && (e->sys == EFAULT || mapped_cut_off(&vm->mem))) {
 		mapped_lost(vm->mapped_file, &why);
-	} else if (code == ARCH_RESET || code == ARCH_POWER_OFF) {
-		report(vm, code == ARCH_RESET ? EVENT_RESET : EVENT_POWER_OFF, 0);
+	} else if (code >= 0) {
+		report(vm,
+		       code == ARCH_POWER_OFF ? EVENT_POWER_OFF
+		       : code == ARCH_RESET   ? EVENT_RESET
+					      : EVENT_TRIPLE_FAULT,
+		       0);
 		return;
 	}
 	set_failure(vm, &why);
@@ -109,13 +114,23 @@ static int reset(struct vm *vm, const char *why, struct err *e)
 	return r;
 }
 
+/* The guest did not ask for it: somebody will want to know. */
+static int reset_unasked(struct vm *vm, const char *why, struct err *e)
+{
+	int r = reset(vm, why, e);
+
+	if (!r)
+		fprintf(stderr, "vmm: %s: it starts again\n", why);
+	return r;
+}
+
 static int on_stall(struct vm *vm, uint32_t vcpu, struct err *e)
 {
 	char what[64];
 
 	snprintf(what, sizeof what, "vCPU %u has stalled", vcpu);
 	return vm->machine.watchdog_stops ? err_set(e, ERR_WRONG_STATE, "%s", what)
-					  : reset(vm, what, e);
+					  : reset_unasked(vm, what, e);
 }
 
 static void on_event(void *arg, uint32_t events)
@@ -137,6 +152,10 @@ static void on_event(void *arg, uint32_t events)
 		break;
 	case EVENT_RESET:
 		if (reset(vm, "the guest asked for a reset", &vm->failure))
+			vm_end(vm, VM_ENDED_BY_FAILURE);
+		break;
+	case EVENT_TRIPLE_FAULT:
+		if (reset_unasked(vm, "the guest's processor met a triple fault", &vm->failure))
 			vm_end(vm, VM_ENDED_BY_FAILURE);
 		break;
 	case EVENT_STALLED:

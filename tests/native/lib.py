@@ -237,6 +237,8 @@ class Vm:
         """Waits until the guest's first CPU has done that many, or all."""
         def there():
             self.running()
+            if "starts again" in self.stderr():
+                raise AssertionError(f"{self.name}: {self.stderr()}")
             p = self.progress()
             return p and (p["iterations"] >= iterations or p["state"] == DONE)
         wait_for(f"iteration {iterations}", there)
@@ -250,11 +252,12 @@ class Vm:
     def done(self):
         """The DONE lines, once all are there, without what depends on time."""
         def lines():
-            said = self.before + self.output()
-            found = re.findall(rb"DONE cpu=\d+ iters=\d+ checksum=0x[0-9a-f]+(?= gaps=\d+ "
-                               rb"interrupts=\d+\n)", said)
-            if len(found) == self.cpus():
-                return found
+            # What it goes on from may have said them too, after it was saved.
+            for said in (self.output(), self.before + self.output()):
+                found = re.findall(rb"DONE cpu=\d+ iters=\d+ checksum=0x[0-9a-f]+(?= gaps=\d+ "
+                                   rb"interrupts=\d+\n)", said)
+                if len(found) == self.cpus():
+                    return found
             self.running()
             return None
         return wait_for("the guest to finish", lines)

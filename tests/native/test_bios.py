@@ -156,7 +156,9 @@ class Reset(Bios):
         for kw in MACHINES:
             with self.subTest(**kw):
                 disk = make_disk(self.path("d.img"), 1, resets=3)
-                said = self.to_the_end(self.run_bios(disk, ready=False, **kw))
+                vm = self.run_bios(disk, ready=False, **kw)
+                said = self.to_the_end(vm)
+                self.assertEqual(vm.stderr(), "vmm: the guest's processor met a triple fault: it starts again\n")
                 wanted = "".join(start_lines(kw["memory"], kw["cpus"], n) +
                                  (f"RESET way={n}\n" if n < 3 else reads(1)) for n in range(4))
                 self.assertEqual(said, wanted)

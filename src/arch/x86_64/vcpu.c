@@ -50,7 +50,7 @@ int arch_vcpu_run(struct arch_vcpu *c, struct arch_io *io, struct err *e)
 			kvm_memory_io_(run, io);
 			break;
 		case KVM_EXIT_SHUTDOWN:
-			return ARCH_RESET; /* a triple fault */
+			return ARCH_TRIPLE_FAULT;
 		case KVM_EXIT_INTR:
 		case KVM_EXIT_IRQ_WINDOW_OPEN:
 			break;
