@@ -95,8 +95,8 @@ class LazyCase(Case):
         """One that gets what it needs to start, a few chunks more, and then none until the gate is
         opened."""
         allow = kw.pop("allow", 20)
-        vm = self.lazy(file, *more, allow=ALL, delay_us=50_000, **kw)
-        vm.gate.set(wait=1, allow=vm.gate.get("reads") + allow, delay_us=0)
+        vm = self.lazy(file, *more, delay_us=50_000, **kw)
+        vm.gate.set(allow=vm.gate.get("reads") + allow, wait=1, delay_us=0)
         wait_for("somebody at the gate", lambda: vm.gate.get("waiting"))
         return vm
 

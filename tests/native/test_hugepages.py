@@ -103,7 +103,9 @@ class Enough(LazyCase):
                     vm = self.start("parts", cmdline, *saved).reach(1000)
                     file = self.snapshot(vm)
                     vm.kill()
+                    said = vm.output()
                     vm = self.restore("parts", file, *restored)
+                    vm.before = said
                     self.assertEqual(self.page_bytes(vm), 2 << 20 if restored else 4096)
                     self.assertEqual(vm.done(), expected)
                     vm.kill()
@@ -119,8 +121,10 @@ class Enough(LazyCase):
             vm = self.start("parts", cmdline, *saved, memory="64M").reach(1)
             file = self.snapshot(vm)
             vm.kill()
+            said = vm.output()
             for threads in ("1", "16"):
                 vm = self.lazy(file, "--hugepages", "--threads", threads, delay_us=2000)
+                vm.before = said
                 self.assertEqual(self.page_bytes(vm), 2 << 20)
                 vm.advances()
                 vm.gate.set(delay_us=0)

@@ -284,7 +284,7 @@ class Goes(LazyCase):
         self.file = self.saved()
 
     def test_pause_and_resume(self):
-        vm = self.lazy(self.file, delay_us=2000).advances()
+        vm = self.lazy(self.file, delay_us=10_000).advances()
         for _ in range(3):
             self.vmm("pause", "l")
             self.assertEqual(self.status(vm)["state"], "paused")
