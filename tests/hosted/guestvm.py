@@ -1,5 +1,6 @@
 """A VM in the emulated host, and what is asked of its guest."""
 
+import functools
 import json
 import os
 import platform
@@ -110,6 +111,14 @@ class Vm:
         self.agent.cmd("poweroff")
         status = self.process.wait(60)
         assert status == 0, (status, self.process.last_words())
+
+
+@functools.cache
+def usual_vm():
+    """The VM of steps that need no other, one after the other: each leaves it running."""
+    vm = Vm()
+    vm.boot()
+    return vm
 
 
 def ping():

@@ -30,13 +30,12 @@ def move(runner):
             *(f"{out}/moved.{suffix}" for suffix in ("vmsnap", "json", "img"))))
 
 
-def snapshot(runner):
-    return runner.scenario(f"snapshot:{20 if LONG else 2}", "--memory", "4G")
-
-
-def firmware(runner):
-    return runner.scenario("firmware", files=into_root(
-        runner.build / "tests/guest/bios.rom", TOP / "tests/guest/bios_disk.py"))
+def pc(runner):
+    """What only a PC has."""
+    return runner.scenario("acpi-off multiboot firmware", "--memory", "4G", files=[
+        *runner.guest, *into_root(TOP / "tests/guest/bios_disk.py", *(
+            runner.build / "tests/guest" / name
+            for name in ("bios.rom", "multiboot", "multiboot-flat", "mptable")))])
 
 
 # What the interrupt controller has a part in, and the rest.
@@ -65,6 +64,8 @@ def rows_everywhere(runner):
 
 def units(runner, *programs):
     """Unit tests that only a real kernel runs; disk_probe has its tests in Python."""
+    if not LONG:  # those that are about what the kernel does
+        programs = [p for p in programs if p.endswith(("disk_io", "disk_probe", "disk_switch"))]
     needed = ["tests/devices/test_disk_formats.py", "tests/devices/make_disk_formats.py",
               "tests/disk_reader.py", "tests/programs.py", "formats/next/disk"]
     files = into_root(*programs) + [f"{TOP}/{name}:/root/{name}" for name in needed]
@@ -73,10 +74,33 @@ def units(runner, *programs):
     return runner.command(f"cd /root && {' && '.join(words)}", files)
 
 
-def multiboot(runner):
-    return runner.scenario("multiboot", files=into_root(
-        *(runner.build / "tests/guest" / name
-          for name in ("multiboot", "multiboot-flat", "mptable"))))
+# Of tests/native, those that are fast enough for every run, and the rest in two halves.
+NATIVE = {
+    "native": ["bios", "clones", "control", "leftovers", "raw", "sandbox"],
+    "native-state": ["crash", "edited", "hugepages", "incremental", "resume", "sealing"],
+    "native-ends": ["cli", "faults", "hostile", "lazy", "lazy_ends", "live", "multiboot", "save_faults"],
+}
+NATIVE_PROGRAMS = ("nm", "openssl", "prlimit", "setpriv", "zstd")
+
+
+def native(part):
+    def run(runner):
+        """The tests of tests/native on a complete KVM, on a machine that has none of its own."""
+        usable = not subprocess.run([*runner.native("src/vmm/vmm"), "host"], check=False,
+                                    capture_output=True).returncode
+        if usable and not LONG:
+            print("skipped: this machine's own KVM runs them (also here with --long)")
+            return SKIPPED
+        top = "/root/vmm"
+        built = ["src/vmm/vmm", "tools/snapinspect/snapinspect", "tests/fault.so", "tests/intrude",
+                 "tests/rechunk", "tests/layout_test_mem", *(f"tests/guest/{path.name}" for path in
+                                    (runner.build / "tests/guest").iterdir() if path.is_file())]
+        files = [f"{TOP}/tests:{top}/tests", f"{TOP}/formats:{top}/formats"]
+        files += [f"{runner.build / name}:{top}/build/{name}" for name in built]
+        files += [f"{shutil.which(name)}:/usr/bin/{name}" for name in NATIVE_PROGRAMS]
+        return runner.command(f"cd {top} && exec python3 -B tests/hosted/natively.py "
+                              f"{' '.join(NATIVE[part])}", files, "--memory", "6G")
+    return run
 
 
 def generation(runner):
@@ -105,53 +129,59 @@ def memory_digest(path):
     return digest.digest()
 
 
-def live(runner):
-    """On aarch64 on a host that cannot protect memory against writes, and on one that can."""
-    hosts = [(), unlike64_hosts.HOSTS["newer"]] if runner.arch == "aarch64" else [()]
-    for host in hosts:
+def with_live(steps, *options):
+    """Scenario with the steps, and what those of `live` left to be compared here."""
+    def run(runner):
         with tempfile.TemporaryDirectory() as out:
-            status = runner.scenario("live", "--memory", "4G", "--out", out, *host)
-            if status:
-                return status
-            merged, stopped = (memory_digest(f"{out}/{name}.vmsnap")
-                               for name in ("merged", "stopped"))
-            assert merged == stopped, "a chain of live snapshots has something else"
-    return 0
+            status = runner.scenario(steps, "--memory", "4G", "--out", out, *options)
+            if not status:
+                merged, stopped = (memory_digest(f"{out}/{name}.vmsnap")
+                                   for name in ("merged", "stopped"))
+                assert merged == stopped, "a chain of live snapshots has something else"
+            return status
+    return run
 
 
 # Those that need more than the guest's files and one host.
 DRIVERS = {
-    "firmware": firmware,
     "free-pages": free_pages,
     "generation": generation,
-    "live": live,
+    "life": with_live(f"reboot snapshot:{20 if LONG else 2} live raw power-off"),
+    # Memory can be protected against writes there, which Linux 6.1 cannot on aarch64.
+    "live-newer": with_live("live power-off", *unlike64_hosts.HOSTS["newer"]),
     "move": move,
-    "multiboot": multiboot,
+    **{part: native(part) for part in NATIVE},
+    "pc": pc,
     "rows": rows_everywhere,
-    "snapshot": snapshot,
     "units": units,
     "unlike": unlike,
     **unlike64_hosts.DRIVERS,
 }
+# Without a need of their own, or with more than one step.
+STEPS = {"balloon": "balloon hints", "snapshot": "snapshot:1 power-off"}
 
 
-# The same code on both architectures: in every run on one of them.
-ONLY_LONG = {"aarch64": {"balloon", "clones", "hints", "hugepages", "raw"}}
+# What takes long, and what is the same code on both architectures: in every run on one of them.
+ONLY_LONG = {
+    "aarch64": {"balloon", "clones", "hugepages"},
+    "x86_64": {"native-state", "native-ends"},
+}
 
 
 def main():
     build, scenario, arch = sys.argv[1:4]
     if not LONG and scenario in ONLY_LONG.get(arch, ()):
-        print(f"skipped: only with --long on {arch}")
+        print(f"skipped: on {arch} only with --long")
         return SKIPPED
     qemu = f"qemu-system-{arch}"
     if not shutil.which(qemu):
         print(f"skipped: {qemu} is not installed")
         return SKIPPED
-    runner = Runner(build, arch)
+    # Two hosts run at a time, and each CPU of one is a busy thread of this machine.
+    runner = Runner(build, arch, 2 if LONG or scenario in ("life", "rows", "snapshot") else 1)
     if scenario in DRIVERS:
         return DRIVERS[scenario](runner, *sys.argv[4:])
-    return runner.scenario(scenario, "--memory", "4G")
+    return runner.scenario(STEPS.get(scenario, scenario), "--memory", "4G")
 
 
 sys.exit(main())

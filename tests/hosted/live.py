@@ -3,7 +3,7 @@
 import json
 import platform
 
-from guestvm import ARCH, Vm, check_alive, fsck, say
+from guestvm import ARCH, check_alive, say, usual_vm
 from lib import run
 
 
@@ -32,8 +32,7 @@ def compare_with_stopped():
 
 def live():
     """Of a guest that writes to disk and memory and goes on, kill -9, restore."""
-    vm = Vm()
-    vm.boot()
+    vm = usual_vm()
     vm.agent.cmd("ram", 8, timeout=400)
     first = vm.agent.check()
     snapshot("first", "--track")
@@ -47,8 +46,6 @@ def live():
     run("snapinspect", "verify", "/root/second.vmsnap")
     vm.restore("/root/second.vmsnap")
     check_alive(vm, second)
-    vm.power_off()
-    fsck(vm)
 
 
 SCENARIOS = {"live": live}

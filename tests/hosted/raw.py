@@ -3,7 +3,7 @@
 import json
 import os
 
-from guestvm import Vm, check_alive, say
+from guestvm import Vm, check_alive, say, usual_vm
 from lib import GuestAgent, run, wait_until
 
 RAW = "/root/raw.vmsnap"
@@ -11,8 +11,7 @@ RAW = "/root/raw.vmsnap"
 
 def raw():
     """Mapped, and cut off under the guest."""
-    vm = Vm()
-    vm.boot()
+    vm = usual_vm()
     before = vm.agent.check()
     vm.snapshot(RAW, "--encoding", "raw")
     vm.kill()
@@ -25,6 +24,9 @@ def raw():
     said = vm.process.last_words()
     say("cut off:", status, said)
     assert status == 1 and "guest memory cannot be read any more" in said, (status, said)
+    vm.agent.close()
+    vm.restore("/root/live.vmsnap")
+    check_alive(vm, before)
 
 
 def clones():
@@ -42,9 +44,9 @@ def clones():
             agent = GuestAgent.connect(f"/tmp/{encoding}-{i + 1}")
             say(c["name"], agent.status(60))
             agent.close()
-            if encoding == "zstd":
-                run("vmm", "snapshot", c["name"], "-o", "/root/live.vmsnap", "--live")
-                run("snapinspect", "verify", "/root/live.vmsnap")
+        if encoding == "zstd":
+            run("vmm", "snapshot", made[0]["name"], "-o", "/root/live.vmsnap", "--live")
+            run("snapinspect", "verify", "/root/live.vmsnap")
         for c in made:
             run("vmm", "stop", "--force", c["name"])
         wait_until("all to end", lambda: not json.loads(run("vmm", "list", "--json")))

@@ -26,8 +26,10 @@ def into_root(*paths):
 class Runner:
     """Runs scenarios with the programs of one build, in hosts of one architecture."""
 
-    def __init__(self, build, arch):
+    def __init__(self, build, arch, cpus=2):
+        """@cpus: of each host."""
         self.build = Path(build)
+        self.cpus = cpus
         self.arch = arch
         self.scripts = into_root(*(HERE / name for name in SCRIPTS))
         self.guest = self.make_guest("guest")
@@ -45,7 +47,7 @@ class Runner:
     def command(self, command, files, *more):
         """Exit status of a command in a host that has @files."""
         words = [TOP / "scripts/testhost", "--arch", self.arch, "--build", self.build,
-                 "--timeout", "1500" if LONG else "600"]
+                 "--timeout", "3000" if LONG else "900", "--cpus", self.cpus]
         for file in files:
             words += ["--file", file]
         # A sandboxed process that looks for leaks when it ends is killed for that.
