@@ -40,7 +40,7 @@ def multiboot():
         say(kernel, cpus, "as it should be")
 
 
-FIRMWARE_PASSES = 40
+FIRMWARE_PASSES = 100
 
 
 def firmware():
