@@ -190,8 +190,9 @@ def free_pages():
     fsck(vm)
 
 
-def free_page_hints():
-    """What the guest names as free while it works on is not saved, and it has that back afterwards."""
+def free_page_hints(also=""):
+    """What the guest names as free while it works on is not saved, and it has that back afterwards.
+    @also: "live" and incremental snapshots."""
     vm = balloon_vm()
     free = hold(vm, 0)["free_kib"]
 
@@ -219,10 +220,11 @@ def free_page_hints():
     state = vm.agent.check()
     save("/root/hints.vmsnap")
     restore("/root/hints.vmsnap", "--lazy")
-    hold(vm, HELD_MIB)
-    save("/root/live.vmsnap", "--live", "--track")
-    save("/root/child.vmsnap", "--parent", "/root/live.vmsnap")
-    restore("/root/child.vmsnap")
+    if also:
+        hold(vm, HELD_MIB)
+        save("/root/live.vmsnap", "--live", "--track")
+        save("/root/child.vmsnap", "--parent", "/root/live.vmsnap")
+        restore("/root/child.vmsnap")
     hold(vm, HELD_MIB)
     check_alive(vm, state)
     vm.power_off()

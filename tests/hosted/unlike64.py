@@ -19,11 +19,11 @@ def profile(here):
     run("vmm", "host", "--export", f"/out/{here}.profile")
 
 
-def save(name, policy=""):
+def save(name, memory="256M", policy=""):
     """A guest with what this host has, or with what a policy allows."""
     disk = f"{WORK}/{name}.img"
     shutil.copy(f"{WORK}/disk.img", disk)
-    return elsewhere.save(name, disk, ["--cpu", policy] if policy else [])
+    return elsewhere.save(name, disk, ["--cpu", policy] if policy else [], memory)
 
 
 def judge(here, *names):

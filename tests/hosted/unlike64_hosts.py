@@ -101,7 +101,7 @@ def unlike64(trip):
         trip.visit("max-gic2", there=["max"])
         trip.visit("short-sve", there=["max"])
     trip.visit("gic2", "gic2", there=["max"])
-    trip.visit("no-sve", "save64:no-sve", there=["max"])
+    trip.visit("no-sve", "save64:no-sve,6G", there=["max"])
     trip.visit("max", there=["gic2", "no-sve"])
 
 
@@ -110,8 +110,10 @@ def kernels(trip):
     trip.visit("max", "first-leg:there")
     trip.visit("newer", "leg:there,back", files=trip.leg("there"))
     policy = trip.baseline("max", "newer")
-    trip.visit("newer", "save64:newer", "save64:fleet,/root/policy.json", files=into_root(policy))
-    trip.visit("max", "leg:back,end", there=["newer", "fleet"], files=trip.leg("back"))
+    saved = ["fleet", "newer"] if LONG else ["fleet"]
+    trip.visit("newer", *(["save64:newer"] if LONG else []), "save64:fleet,256M,/root/policy.json",
+               files=into_root(policy))
+    trip.visit("max", "leg:back,end", there=saved, files=trip.leg("back"))
 
 
 def driver(journey):
