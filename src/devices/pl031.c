@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "devices/pl031.h"
 
+#include "base/timer.h"
 #include "devices/words.h"
 #include "state/pl031.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 /* PrimeCell Real Time Clock (PL031) Technical Reference Manual, DDI 0224, chapter 3. */
 enum {
@@ -42,8 +40,7 @@ struct pl031 {
 	struct pl031_state st;
 	struct irq_line irq;
 	const struct guest_clock *clock;
-	struct loop *loop;
-	int timer_fd;
+	struct timer timer;
 	bool paused;
 };
 
@@ -84,21 +81,11 @@ static bool asserted(const struct pl031_state *st)
 	return st->matched && st->enabled;
 }
 
-static void disarm(struct pl031 *p)
-{
-	timerfd_settime(p->timer_fd, 0, &(const struct itimerspec){0}, NULL);
-}
-
 static void arm(struct pl031 *p)
 {
 	uint64_t guest_ns = (p->st.seen_s + seconds_to_match(&p->st)) * SECOND_NS;
-	uint64_t ns = guest_ns - p->clock->realtime_offset_ns;
-	const struct itimerspec when = {
-	    .it_value = {(time_t)(ns / SECOND_NS), (long)(ns % SECOND_NS)},
-	};
 
-	/* Absolute: fires also when the host's clock is set past it. Cannot fail with these. */
-	timerfd_settime(p->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+	timer_at(&p->timer, guest_ns - p->clock->realtime_offset_ns);
 }
 
 /* An alarm that may not interrupt, or came already, needs no timer: the guest looks first. */
@@ -106,7 +93,7 @@ static void update(struct pl031 *p)
 {
 	irq_line_set(&p->irq, asserted(&p->st));
 	if (p->paused || p->st.matched || !p->st.enabled)
-		disarm(p);
+		timer_in(&p->timer, TIMER_NEVER);
 	else
 		arm(p);
 }
@@ -114,10 +101,9 @@ static void update(struct pl031 *p)
 static void on_timer(void *arg, uint32_t events)
 {
 	struct pl031 *p = arg;
-	uint64_t n;
 
-	if (read(p->timer_fd, &n, sizeof n) != sizeof n)
-		return; /* set anew meanwhile */
+	if (!timer_is_due(&p->timer))
+		return;
 	device_lock(&p->dev);
 	if (!p->paused) {
 		collect(p);
@@ -198,7 +184,7 @@ static void on_pause(struct device *d)
 	struct pl031 *p = pl031_of(d);
 
 	p->paused = true;
-	disarm(p);
+	timer_in(&p->timer, TIMER_NEVER);
 }
 
 /* What fell due meanwhile is due now. */
@@ -248,10 +234,7 @@ static void on_free(struct device *d)
 {
 	struct pl031 *p = pl031_of(d);
 
-	if (p->timer_fd >= 0) {
-		loop_del(p->loop, p->timer_fd);
-		close(p->timer_fd);
-	}
+	timer_fini(&p->timer);
 	pthread_mutex_destroy(&d->lock);
 	free(p);
 }
@@ -280,15 +263,8 @@ struct device *pl031_new(const char *id, struct irq_line irq, const struct guest
 	device_init(&p->dev, &pl031_class, id, &p->st);
 	p->irq = irq;
 	p->clock = clock;
-	p->loop = loop;
 	p->st.seen_s = guest_clock_realtime(clock) / SECOND_NS;
-	p->timer_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (p->timer_fd < 0) {
-		err_sys(e, ERR_IO, errno, "timer");
-		on_free(&p->dev);
-		return NULL;
-	}
-	if (loop_add(loop, p->timer_fd, EPOLLIN, on_timer, p, e)) {
+	if (timer_init(&p->timer, loop, CLOCK_REALTIME, on_timer, p, e)) {
 		on_free(&p->dev);
 		return NULL;
 	}

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "devices/rtc.h"
 
+#include "base/timer.h"
 #include "devices/bytes.h"
 #include "devices/rtc_time.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 /* MC146818A data sheet, registers A to D. */
 enum {
@@ -43,8 +41,7 @@ struct rtc {
 	struct rtc_state st;
 	struct irq_line irq;
 	const struct guest_clock *clock;
-	struct loop *loop;
-	int timer_fd;
+	struct timer timer;
 	bool paused;
 };
 
@@ -166,15 +163,8 @@ static uint64_t next_cause(const struct rtc_state *st)
 
 static void set_timer(struct rtc *r, uint64_t guest_ns)
 {
-	struct itimerspec when = {0};
-
-	if (guest_ns != RTC_NEVER) {
-		uint64_t ns = guest_ns - r->clock->realtime_offset_ns;
-		when.it_value.tv_sec = (time_t)(ns / SECOND_NS);
-		when.it_value.tv_nsec = (long)(ns % SECOND_NS);
-	}
-	/* Absolute: fires also when the host's clock is set past it. Cannot fail with these. */
-	timerfd_settime(r->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+	timer_at(&r->timer,
+		 guest_ns == RTC_NEVER ? TIMER_NEVER : guest_ns - r->clock->realtime_offset_ns);
 }
 
 /* An interrupt that is there already needs no timer: the guest reads C first. */
@@ -187,10 +177,9 @@ static void update(struct rtc *r)
 static void on_timer(void *arg, uint32_t events)
 {
 	struct rtc *r = arg;
-	uint64_t n;
 
-	if (read(r->timer_fd, &n, sizeof n) != sizeof n)
-		return; /* set anew meanwhile */
+	if (!timer_is_due(&r->timer))
+		return;
 	device_lock(&r->dev);
 	if (!r->paused) {
 		collect(r);
@@ -372,10 +361,7 @@ static void on_free(struct device *d)
 {
 	struct rtc *r = rtc_of(d);
 
-	if (r->timer_fd >= 0) {
-		loop_del(r->loop, r->timer_fd);
-		close(r->timer_fd);
-	}
+	timer_fini(&r->timer);
 	pthread_mutex_destroy(&d->lock);
 	free(r);
 }
@@ -428,16 +414,9 @@ struct device *rtc_new(const char *id, struct irq_line irq, const struct guest_c
 	device_init(&r->dev, &rtc_class, id, &r->st);
 	r->irq = irq;
 	r->clock = clock;
-	r->loop = loop;
 	r->st.seen_ns = guest_clock_realtime(clock);
 	note_ram(r->st.ram, ram_below_4g, ram_above_4g);
-	r->timer_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (r->timer_fd < 0) {
-		err_sys(e, ERR_IO, errno, "timer");
-		on_free(&r->dev);
-		return NULL;
-	}
-	if (loop_add(loop, r->timer_fd, EPOLLIN, on_timer, r, e)) {
+	if (timer_init(&r->timer, loop, CLOCK_REALTIME, on_timer, r, e)) {
 		on_free(&r->dev);
 		return NULL;
 	}

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "devices/stall.h"
 
+#include "base/timer.h"
 #include "devices/words.h"
 #include "state/stall.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 /* Linux, drivers/misc/vcpu_stall_detector.c; crosvm, devices/src/vmwdt.rs. Neither says what
  * reading gives, nor what happens out of the driver's order: that is decided here. */
@@ -25,7 +23,7 @@ struct stall {
 	struct device dev;
 	struct stall_state st;
 	struct stall_setup setup;
-	int timer_fd;
+	struct timer timer;
 	/* The guest's monotonic time up to which left_ns was counted down. */
 	uint64_t counted_ns;
 	bool paused;
@@ -114,27 +112,20 @@ static void count_down(struct stall *s)
 /* For the one that expires next, which was counted down to now. */
 static void set_timer(struct stall *s)
 {
-	uint64_t next = UINT64_MAX;
-	struct itimerspec when = {0};
+	uint64_t next = TIMER_NEVER;
 
 	for (uint32_t i = 0; i < s->st.vcpu_n; i++)
 		if (counts(&s->st.vcpu[i]) && s->st.vcpu[i].left_ns < next)
 			next = s->st.vcpu[i].left_ns;
-	if (next != UINT64_MAX && !s->paused) {
-		when.it_value.tv_sec = (time_t)(next / SECOND_NS);
-		when.it_value.tv_nsec = (long)(next % SECOND_NS);
-	}
-	/* Cannot fail with these. */
-	timerfd_settime(s->timer_fd, 0, &when, NULL);
+	timer_in(&s->timer, s->paused ? TIMER_NEVER : next);
 }
 
 static void on_timer(void *arg, uint32_t events)
 {
 	struct stall *s = arg;
-	uint64_t n;
 
-	if (read(s->timer_fd, &n, sizeof n) != sizeof n)
-		return; /* set anew meanwhile */
+	if (!timer_is_due(&s->timer))
+		return;
 	device_lock(&s->dev);
 	count_down(s);
 	set_timer(s);
@@ -294,10 +285,7 @@ static void on_free(struct device *d)
 {
 	struct stall *s = stall_of(d);
 
-	if (s->timer_fd >= 0) {
-		loop_del(s->setup.loop, s->timer_fd);
-		close(s->timer_fd);
-	}
+	timer_fini(&s->timer);
 	pthread_mutex_destroy(&d->lock);
 	free(s);
 }
@@ -329,13 +317,7 @@ struct device *stall_new(const char *id, const struct stall_setup *setup, struct
 	}
 	device_init(&s->dev, &stall_class, id, &s->st);
 	s->setup = *setup;
-	s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (s->timer_fd < 0) {
-		err_sys(e, ERR_IO, errno, "timer");
-		on_free(&s->dev);
-		return NULL;
-	}
-	if (loop_add(setup->loop, s->timer_fd, EPOLLIN, on_timer, s, e)) {
+	if (timer_init(&s->timer, setup->loop, CLOCK_MONOTONIC, on_timer, s, e)) {
 		on_free(&s->dev);
 		return NULL;
 	}

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/hints.h"
 
+#include "base/timer.h"
 #include "devices/virtio.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
-#define SILENT_S 1  /* a guest that names nothing for so long has no more to say */
-#define MOST_S	 10 /* and one that goes on is not waited for */
+#define SECOND_NS 1000000000ull
+#define SILENT_S  1  /* a guest that names nothing for so long has no more to say */
+#define MOST_S	  10 /* and one that goes on is not waited for */
 
 struct hints {
 	struct vm *vm;
@@ -21,7 +20,7 @@ struct hints {
 	bool tracks;	   /* somebody else wants to know what is written to */
 	void (*ready)(void *arg);
 	void *arg;
-	int timer_fd;
+	struct timer timer;
 	unsigned seconds;
 	bool heard;	  /* since the timer last expired */
 	bool told;	  /* ready */
@@ -47,26 +46,22 @@ static void on_named(void *arg, struct gpa at, uint64_t bytes)
 	}
 }
 
-static void set_timer(const struct hints *h, const struct timespec *first)
-{
-	timerfd_settime(h->timer_fd, 0, &(const struct itimerspec){{SILENT_S, 0}, *first}, NULL);
-}
-
 static void on_over(void *arg)
 {
 	struct hints *h = arg;
 
 	h->over = true;
-	set_timer(h, &(const struct timespec){0, 1});
+	timer_in(&h->timer, 0);
 }
 
 static void on_timer(void *arg, uint32_t events)
 {
 	struct hints *h = arg;
-	uint64_t n;
 
-	if (read(h->timer_fd, &n, sizeof n) != sizeof n || h->told)
+	if (!timer_is_due(&h->timer) || h->told)
 		return;
+	/* Before it is looked whether all is over, which sets it as well. */
+	timer_in(&h->timer, SILENT_S * SECOND_NS);
 	h->seconds += SILENT_S;
 	h->told = h->over || !h->heard || h->seconds >= MOST_S;
 	h->heard = false;
@@ -103,10 +98,7 @@ static int start(struct hints *h, struct err *e)
 	h->earlier = calloc(words, sizeof *h->earlier);
 	if (!h->named || !h->since || !h->earlier)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	h->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (h->timer_fd < 0)
-		return err_sys(e, ERR_IO, errno, "cannot make a timer");
-	int r = loop_add(vm->loop, h->timer_fd, EPOLLIN, on_timer, h, e);
+	int r = timer_init(&h->timer, vm->loop, CLOCK_MONOTONIC, on_timer, h, e);
 	if (!r)
 		r = track_start(&vm->track, vm->arch, &vm->mem, e);
 	/* A device may be about to write to what it told of before. The guest has a use for that
@@ -131,11 +123,11 @@ int hints_start(struct vm *vm, void (*ready)(void *arg), void *arg, struct hints
 	h->host = (struct virtio_balloon_hints){on_named, on_over, h};
 	h->ready = ready;
 	h->arg = arg;
-	h->timer_fd = -1;
+	h->timer.fd = -1;
 	h->tracks = vm->track.on;
 	int r = start(h, e);
 	if (!r) {
-		set_timer(h, &(const struct timespec){SILENT_S, 0});
+		timer_in(&h->timer, SILENT_S * SECOND_NS);
 		h->balloon = virtio_balloon_hint(balloon, &h->host) ? balloon : NULL;
 	}
 	if (h->balloon)
@@ -150,11 +142,7 @@ static bool end_hinting(struct hints *h)
 	bool counts = h->balloon && virtio_balloon_hint_done(h->balloon);
 
 	h->balloon = NULL;
-	if (h->timer_fd >= 0) {
-		loop_del(h->vm->loop, h->timer_fd);
-		close(h->timer_fd);
-	}
-	h->timer_fd = -1;
+	timer_fini(&h->timer);
 	return counts;
 }
 
