@@ -86,6 +86,17 @@ struct kvm_run *kvm_run_map_(int kvm_fd, int vcpu_fd, uint32_t id, size_t *bytes
 	return run;
 }
 
+int kvm_enter_(int vcpu_fd, struct kvm_run *run, uint32_t id, struct err *e)
+{
+	while (ioctl(vcpu_fd, KVM_RUN, 0) < 0) {
+		if (errno == EINTR && run->immediate_exit)
+			return ARCH_INTERRUPTED;
+		if (errno != EINTR && errno != EAGAIN)
+			return err_sys(e, ERR_KVM, errno, "vCPU %u: KVM_RUN", id);
+	}
+	return 1;
+}
+
 void kvm_memory_io_(struct kvm_run *run, struct arch_io *io)
 {
 	uint64_t addr = run->mmio.phys_addr, v = 0;

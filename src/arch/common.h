@@ -23,6 +23,10 @@ int kvm_collect_writes_(int vm_fd, const struct guest_mem *mem, uint64_t *pages,
 /* The page that KVM shares with its user: NULL with @e filled. */
 struct kvm_run *kvm_run_map_(int kvm_fd, int vcpu_fd, uint32_t id, size_t *bytes, struct err *e);
 
+/* KVM_RUN. With immediate_exit set it finishes the access that came before, and returns. Returns 1
+ * for an exit to look at, ARCH_INTERRUPTED, which is 0, or -ERR_KVM. */
+int kvm_enter_(int vcpu_fd, struct kvm_run *run, uint32_t id, struct err *e);
+
 /* Carry out KVM_EXIT_MMIO. */
 void kvm_memory_io_(struct kvm_run *run, struct arch_io *io);
 

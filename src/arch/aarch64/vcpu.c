@@ -37,15 +37,9 @@ int arch_vcpu_run(struct arch_vcpu *c, struct arch_io *io, struct err *e)
 	struct kvm_run *run = c->run;
 
 	for (;;) {
-		/* With immediate_exit set this finishes the access that came before, and returns.
-		 */
-		if (ioctl(c->fd, KVM_RUN, 0) < 0) {
-			if (errno == EINTR && run->immediate_exit)
-				return ARCH_INTERRUPTED;
-			if (errno == EINTR || errno == EAGAIN)
-				continue;
-			return err_sys(e, ERR_KVM, errno, "vCPU %u: KVM_RUN", c->id);
-		}
+		int r = kvm_enter_(c->fd, run, c->id, e);
+		if (r <= 0)
+			return r;
 		switch (run->exit_reason) {
 		case KVM_EXIT_MMIO:
 			kvm_memory_io_(run, io);
