@@ -172,7 +172,7 @@ void mem_unmap_again(const struct guest_mem *m, uint8_t *again)
 uint64_t mem_next_data(const struct guest_mem *m, uint64_t offset)
 {
 	if (m->is_private)
-		return mem_next_private_(m, offset);
+		return mem_next_private_(m, offset, m->size);
 	/* Memory without a file, and huge pages, which are there from the beginning. */
 	if (m->fd < 0 || m->page_bytes == MEM_HUGE_BYTES)
 		return offset;
@@ -180,6 +180,13 @@ uint64_t mem_next_data(const struct guest_mem *m, uint64_t offset)
 	if (at < 0)
 		return errno == ENXIO ? UINT64_MAX : offset;
 	return (uint64_t)at;
+}
+
+bool mem_has_data(const struct guest_mem *m, uint64_t offset, uint64_t bytes)
+{
+	uint64_t end = offset + bytes;
+
+	return (m->is_private ? mem_next_private_(m, offset, end) : mem_next_data(m, offset)) < end;
 }
 
 /* Slots that touch in guest addresses touch in the mapping too, so a range may run on. */

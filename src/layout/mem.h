@@ -103,6 +103,8 @@ void mem_unmap_again(const struct guest_mem *m, uint8_t *again);
 /** mem_next_data() - the first byte from @offset of the mapping on that may have been written to;
  * UINT64_MAX if there is none. Reading what lies before would fill holes of the file. */
 uint64_t mem_next_data(const struct guest_mem *m, uint64_t offset);
+/** mem_has_data() - may any of these bytes have been? Looks no further than at them. */
+bool mem_has_data(const struct guest_mem *m, uint64_t offset, uint64_t bytes);
 
 /**
  * mem_ro() - pointer for reading [@at, @at+@len)
@@ -159,7 +161,7 @@ bool mem_discard(struct guest_mem *m, struct gpa at, uint64_t len);
 
 /* Private to src/layout/. */
 void mem_lay_out_(struct guest_mem *m, const struct layout *l);
-uint64_t mem_next_private_(const struct guest_mem *m, uint64_t offset);
+uint64_t mem_next_private_(const struct guest_mem *m, uint64_t offset, uint64_t end);
 /* Zeros in [@from, @to) of the mapping, from @from on in whole pages. */
 void mem_clear_private_(struct guest_mem *m, uint64_t from, uint64_t to);
 

@@ -139,10 +139,12 @@ static uint64_t next_own(const struct guest_mem *m, uint64_t offset, uint64_t en
 	return end;
 }
 
-uint64_t mem_next_private_(const struct guest_mem *m, uint64_t offset)
+/* What is before @end, or anything behind it. */
+uint64_t mem_next_private_(const struct guest_mem *m, uint64_t offset, uint64_t end)
 {
-	uint64_t file = next_in_file(m, offset), end = file < m->size ? file : m->size;
+	uint64_t file = next_in_file(m, offset);
 
+	end = file < end ? file : end;
 	if (m->pagemap_fd < 0 || end <= offset)
 		return offset;
 	uint64_t own = next_own(m, offset, end);

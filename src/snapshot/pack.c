@@ -19,8 +19,6 @@ struct slot {
 /* Batches are numbered; batch i is in slot i % slots from when it is taken until it is released. */
 struct pack {
 	struct pack_setup from;
-	const struct geometry *g;
-	struct snap_live *live;
 	unsigned threads, slots; /* threads that were started */
 	uint32_t per_batch;
 	struct slot *slot;
@@ -36,7 +34,7 @@ struct pack {
 
 static bool is_changed(const struct pack *p, uint64_t chunk)
 {
-	struct snap_span s = geometry_chunk(p->g, chunk);
+	struct snap_span s = geometry_chunk(p->from.g, chunk);
 
 	return !p->from.changed || mem_any_dirty(p->from.changed, s.offset, s.bytes);
 }
@@ -45,7 +43,7 @@ static bool is_changed(const struct pack *p, uint64_t chunk)
 static uint64_t alike(const struct pack *p, uint64_t most)
 {
 	bool changed = is_changed(p, p->next_chunk);
-	uint64_t left = p->g->chunks - p->next_chunk, n = 1;
+	uint64_t left = p->from.g->chunks - p->next_chunk, n = 1;
 
 	most = most < left ? most : left;
 	if (!p->from.changed)
@@ -59,14 +57,14 @@ static uint64_t alike(const struct pack *p, uint64_t most)
  * with a page of zeros: a sparse guest would become a full one by being saved. */
 static uint64_t hole_chunks(struct pack *p)
 {
-	uint64_t offset = geometry_chunk(p->g, p->next_chunk).offset;
+	uint64_t offset = geometry_chunk(p->from.g, p->next_chunk).offset;
 
 	if (p->from.from)
 		return snap_zeros(p->from.from, p->next_chunk);
 	if (p->next_data <= offset)
 		p->next_data = mem_next_data(p->from.ram, offset);
-	uint64_t end =
-	    p->next_data < p->g->bytes ? geometry_find(p->g, p->next_data) : p->g->chunks;
+	uint64_t end = p->next_data < p->from.g->bytes ? geometry_find(p->from.g, p->next_data)
+						       : p->from.g->chunks;
 	return end - p->next_chunk;
 }
 
@@ -88,8 +86,8 @@ static uint64_t unused_chunks(const struct pack *p)
 
 	if (!p->from.unused)
 		return 0;
-	for (; end < p->g->chunks; end++) {
-		s = geometry_chunk(p->g, end);
+	for (; end < p->from.g->chunks; end++) {
+		s = geometry_chunk(p->from.g, end);
 		if (bytes_alike(p, s, true) < s.bytes)
 			break;
 	}
@@ -113,23 +111,37 @@ static void next_batch(struct pack *p, struct packed *b)
 
 static bool nothing_left(const struct pack *p)
 {
-	return p->stop || p->next_chunk == p->g->chunks;
+	return p->stop || p->next_chunk == p->from.g->chunks;
 }
 
-/* NULL when there is no more. A run is done when it is taken. */
+static struct slot *fill_slot(struct pack *p)
+{
+	struct slot *s = &p->slot[p->taken++ % p->slots];
+
+	s->error = (struct err)ERR_INIT;
+	next_batch(p, &s->batch);
+	s->done = s->batch.is_run;
+	if (s->done && p->from.live)
+		live_skip_(p->from.live, s->batch.chunk, s->batch.n);
+	pthread_cond_signal(&p->has_done);
+	return s;
+}
+
+/* A batch to work on; NULL when there is no more. A run is done when it is taken: it is the
+ * writer's from then on, and its slot may soon be another batch's. */
 static struct slot *take(struct pack *p)
 {
 	struct slot *s = NULL;
 
 	pthread_mutex_lock(&p->lock);
-	while (!nothing_left(p) && p->taken - p->released >= p->slots)
-		pthread_cond_wait(&p->may_take, &p->lock);
-	if (!nothing_left(p)) {
-		s = &p->slot[p->taken++ % p->slots];
-		s->error = (struct err)ERR_INIT;
-		next_batch(p, &s->batch);
-		s->done = s->batch.is_run;
-		pthread_cond_signal(&p->has_done);
+	while (!s && !nothing_left(p)) {
+		if (p->taken - p->released >= p->slots) {
+			pthread_cond_wait(&p->may_take, &p->lock);
+			continue;
+		}
+		s = fill_slot(p);
+		if (s->done)
+			s = NULL;
 	}
 	pthread_mutex_unlock(&p->lock);
 	return s;
@@ -198,19 +210,26 @@ static void leave_out(const struct pack *p, struct snap_span s, const uint8_t *b
 	}
 }
 
+/* A hole among chunks that have something is not touched either. */
+static struct input from_memory(const struct guest_mem *ram, struct snap_span s)
+{
+	return mem_has_data(ram, s.offset, s.bytes)
+		   ? (struct input){ram->host + s.offset, {TAKEN_BYTES, (uint32_t)s.bytes}}
+		   : (struct input){NULL, {TAKEN_ZERO, 0}};
+}
+
 /* Where chunk @i of a batch is. @taken: what a live capture gave. */
 static int get_input(struct pack *p, struct packer *t, const struct slot *s, uint64_t i,
 		     const struct taken *taken, struct input *out, struct err *e)
 {
-	struct snap_span span = geometry_chunk(p->g, s->batch.chunk + i);
+	struct snap_span span = geometry_chunk(p->from.g, s->batch.chunk + i);
 	struct stored frame;
 	bool is_plain;
 
 	if (!p->from.from) {
-		uint8_t *room = s->room ? s->room + i * p->g->chunk_bytes : NULL;
-		*out = p->live ? (struct input){room, taken[i]}
-			       : (struct input){p->from.ram->host + span.offset,
-						{TAKEN_BYTES, (uint32_t)span.bytes}};
+		uint8_t *room = s->room ? s->room + i * p->from.g->chunk_bytes : NULL;
+		*out =
+		    p->from.live ? (struct input){room, taken[i]} : from_memory(p->from.ram, span);
 		/* What was compressed before goes in as it is: unused pages are of any contents. */
 		if (out->taken.kind == TAKEN_BYTES && p->from.unused &&
 		    bytes_alike(p, span, false) < span.bytes) {
@@ -236,13 +255,13 @@ static void pack_batch(struct pack *p, struct slot *s, struct packer *t)
 	struct input in;
 	size_t used = 0;
 
-	if (p->live &&
-	    live_take_(p->live, s->batch.chunk, s->batch.n, s->room, taken, &s->error))
+	if (p->from.live &&
+	    live_take_(p->from.live, s->batch.chunk, s->batch.n, s->room, taken, &s->error))
 		return;
 	for (uint64_t i = 0; i < s->batch.n && !s->error.code; i++)
 		if (!get_input(p, t, s, i, taken, &in, &s->error))
-			pack_chunk(t, s, i, &in, geometry_chunk(p->g, s->batch.chunk + i).bytes,
-				   &used);
+			pack_chunk(t, s, i, &in,
+				   geometry_chunk(p->from.g, s->batch.chunk + i).bytes, &used);
 }
 
 static bool packer_init(struct packer *t, const struct pack *p)
@@ -264,11 +283,6 @@ static void *worker(void *arg)
 
 	bool ok = packer_init(&t, p);
 	while ((s = take(p))) {
-		if (s->batch.is_run) {
-			if (p->live)
-				live_skip_(p->live, s->batch.chunk, s->batch.n);
-			continue;
-		}
 		if (ok)
 			pack_batch(p, s, &t);
 		else
@@ -297,10 +311,10 @@ static int start_threads(struct pack *p, unsigned threads, struct err *e)
 
 static bool slot_init(const struct pack *p, struct slot *s)
 {
-	s->batch.data = malloc(p->per_batch * (size_t)p->g->stored_max);
-	bool room = p->live || p->from.unused;
+	s->batch.data = malloc(p->per_batch * (size_t)p->from.g->stored_max);
+	bool room = p->from.live || p->from.unused;
 	if (room)
-		s->room = malloc(p->per_batch * (size_t)p->g->chunk_bytes);
+		s->room = malloc(p->per_batch * (size_t)p->from.g->chunk_bytes);
 	return s->batch.data && (s->room || !room);
 }
 
@@ -310,12 +324,11 @@ int pack_start(struct pack **out, const struct pack_setup *s, struct err *e)
 	if (!p)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	p->from = *s;
-	p->g = s->g;
-	p->live = s->live;
 	/* One each in work, one being written, one ready. */
 	p->slots = s->threads + 2;
-	p->per_batch =
-	    PACK_BATCH_BYTES > p->g->chunk_bytes ? (uint32_t)(PACK_BATCH_BYTES / p->g->chunk_bytes) : 1;
+	p->per_batch = PACK_BATCH_BYTES > p->from.g->chunk_bytes
+			   ? (uint32_t)(PACK_BATCH_BYTES / p->from.g->chunk_bytes)
+			   : 1;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->may_take, NULL);
 	pthread_cond_init(&p->has_done, NULL);

@@ -107,6 +107,53 @@ static void the_same_machine_gives_the_same_bytes(void **unused)
 	fixture_fini(&f);
 }
 
+static blkcnt_t blocks(const struct fixture *f)
+{
+	struct stat sb;
+
+	assert_int_equal(fstat(f->ram.fd, &sb), 0);
+	return sb.st_blocks;
+}
+
+/* No chunk that is one: also among those of a batch that have something. */
+static void no_hole_is_filled_by_saving(void **unused)
+{
+	struct fixture f;
+	struct buf file;
+
+	fixture_init(&f, 64 * MIB);
+	for (uint64_t at = MIB; at < f.ram.size; at += 5 * SNAP_CHUNK_DEFAULT)
+		memset(f.ram.host + at, 1, SNAP_CHUNK_DEFAULT);
+	blkcnt_t before = blocks(&f);
+	fixture_save(&f, NULL, NULL, &file);
+	assert_int_equal(blocks(&f), before);
+	buf_free(&file);
+	fixture_fini(&f);
+}
+
+/* A run is with the writer as soon as it is taken; what is taken next may be in its place. */
+static void runs_among_batches_come_in_order(void **unused)
+{
+	struct buf one, other;
+	struct fixture f;
+	uint64_t seed = 6;
+
+	fixture_init(&f, 256 * MIB);
+	for (uint64_t at = 0; at < f.ram.size; at += MIB)
+		fixture_text(f.ram.host + at, 4096, &seed);
+	struct snap_write_opts o = {.threads = 1};
+	fixture_save(&f, &o, NULL, &one);
+	o.threads = 4;
+	for (int i = 0; i < 20; i++) {
+		fixture_save(&f, &o, NULL, &other);
+		assert_int_equal(one.len, other.len);
+		assert_memory_equal(one.data, other.data, one.len);
+		buf_free(&other);
+	}
+	buf_free(&one);
+	fixture_fini(&f);
+}
+
 static void pieces_are_read_where_they_are(void **unused)
 {
 	struct err e = ERR_INIT;
@@ -191,6 +238,8 @@ int main(void)
 	    cmocka_unit_test(chunks_of_every_size_and_short_ones_come_back),
 	    cmocka_unit_test(two_slots_above_4_gib_cost_what_is_in_them),
 	    cmocka_unit_test(the_same_machine_gives_the_same_bytes),
+	    cmocka_unit_test(no_hole_is_filled_by_saving),
+	    cmocka_unit_test(runs_among_batches_come_in_order),
 	    cmocka_unit_test(pieces_are_read_where_they_are),
 	    cmocka_unit_test(progress_ends_at_the_total),
 	};
