@@ -16,6 +16,10 @@
 /** cpu_policy_find() - "x86_64-v2" or "x86_64-v3" into @out; false for another name. */
 bool cpu_policy_find(const char *name, struct cpu_policy *out);
 
+/** cpu_policy_coherent() - is it about what policies are about, and nothing else? -ERR_RANGE.
+ * Trust: @p may come from a file; below it has passed this. */
+int cpu_policy_coherent(const struct cpu_policy *p, struct err *e) MUST_CHECK;
+
 /** cpu_policy_check() - the C rules that a guest under @p would be refused by on @host; H001,
  * H002. */
 void cpu_policy_check(const struct cpu_policy *p, const struct host *host, struct findings *out);

@@ -33,6 +33,24 @@ static bool is_told(uint64_t id)
 	       kind == ARM64_KIND_HYPERCALLS;
 }
 
+int cpu_policy_coherent(const struct cpu_policy *p, struct err *e)
+{
+	const uint32_t known = ARM64_FEATURE_PMU | ARM64_FEATURE_SVE |
+			       ARM64_FEATURE_PTRAUTH_ADDRESS | ARM64_FEATURE_PTRAUTH_GENERIC;
+	char name[40];
+
+	if (p->features & ~known)
+		return err_set(e, ERR_RANGE, "features of vCPUs that are not known: 0x%x",
+			       p->features & ~known);
+	for (uint32_t i = 0; i < p->reg_n; i++) {
+		uint64_t id = p->reg[i].id;
+		if (!is_told(id) || arm64_reg_bytes(id) > sizeof p->reg[i].value)
+			return err_set(e, ERR_RANGE, "register %s tells nothing of the processor",
+				       arm64_reg_name(id, name, sizeof name));
+	}
+	return 0;
+}
+
 static uint64_t lower_fields(uint64_t id, uint64_t a, uint64_t b)
 {
 	uint64_t v = 0;

@@ -16,5 +16,11 @@ int cpu_load(const char *name, struct cpu_policy *out, struct err *e)
 		return err_set(e, ERR_USAGE,
 			       "no CPU policy %s: host, x86_64-v2, x86_64-v3 or a file (./%s)",
 			       name, name);
-	return state_read_file(&cpu_policy_desc, name, out, e);
+	int r = state_read_file(&cpu_policy_desc, name, out, e);
+	if (r)
+		return r;
+	r = cpu_policy_coherent(out, e);
+	if (r)
+		err_file(e, name);
+	return r;
 }

@@ -143,6 +143,34 @@ static void lengths_as_far_as_both_agree(void **state)
 	assert_int_equal(p.sve_lengths[2], 0);
 }
 
+/* KVM is asked for as many bytes as the number of a register says. */
+static void nothing_else(void **state)
+{
+	const uint64_t bad[] = {
+	    0x6040000000100054, /* v0, of 16 bytes */
+	    0x6080000000150000, /* z0, of 256 */
+	    0x6030000000100000, /* x0 */
+	    0x6040000000140000, /* firmware's, but of 16 */
+	    ARM64_TIMER_CNT,	ARM64_SVE_LENGTHS, 0, UINT64_MAX,
+	};
+
+	if (baseline())
+		fail_msg("%s", e.msg);
+	assert_int_equal(cpu_policy_coherent(&p, &e), 0);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct cpu_policy other = p;
+		other.reg[other.reg_n - 1].id = bad[i];
+		if (cpu_policy_coherent(&other, &e) != -ERR_RANGE)
+			fail_msg("0x%llx", (unsigned long long)bad[i]);
+	}
+	for (unsigned bit = 0; bit < 32; bit++) {
+		struct cpu_policy other = p;
+		other.features = 1u << bit;
+		assert_int_equal(cpu_policy_coherent(&other, &e),
+				 bit >= 3 && bit <= 6 ? 0 : -ERR_RANGE);
+	}
+}
+
 static void other_machines(void **state)
 {
 	struct host pc;
@@ -173,6 +201,7 @@ int main(void)
 	    cmocka_unit_test_setup(identities, setup),
 	    cmocka_unit_test_setup(features_and_firmware, setup),
 	    cmocka_unit_test_setup(lengths_as_far_as_both_agree, setup),
+	    cmocka_unit_test_setup(nothing_else, setup),
 	    cmocka_unit_test_setup(other_machines, setup),
 	};
 
