@@ -2,6 +2,8 @@
 #include "snapshot/geometry.h"
 #include "snapshot/chunk.h"
 
+#include <string.h>
+
 int geometry_init(struct geometry *g, const struct layout *l, uint32_t chunk_bytes, struct err *e)
 {
 	if (chunk_bytes < SNAP_CHUNK_MIN || chunk_bytes > SNAP_CHUNK_MAX ||
@@ -53,6 +55,11 @@ uint64_t geometry_bytes(const struct geometry *g, uint64_t chunk, uint64_t n)
 	struct snap_span last = geometry_chunk(g, chunk + n - 1);
 
 	return last.offset + last.bytes - geometry_chunk(g, chunk).offset;
+}
+
+bool geometry_same(const struct geometry *a, const struct geometry *b)
+{
+	return a->chunk_bytes == b->chunk_bytes && !memcmp(a->part, b->part, sizeof a->part);
 }
 
 bool geometry_fits(const struct geometry *g, const struct guest_mem *ram)

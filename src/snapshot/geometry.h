@@ -39,6 +39,9 @@ static inline uint32_t geometry_leaf_chunks(const struct geometry *g, uint64_t l
 /* Bytes of the @n > 0 chunks from @chunk on. */
 uint64_t geometry_bytes(const struct geometry *g, uint64_t chunk, uint64_t n);
 
+/* Is RAM cut alike? */
+bool geometry_same(const struct geometry *a, const struct geometry *b);
+
 /* False when guest memory is not what the layout says. */
 bool geometry_fits(const struct geometry *g, const struct guest_mem *ram);
 

@@ -36,9 +36,8 @@ static struct pages pages_of(const struct snap_live *l, uint64_t chunk, uint64_t
 const uint8_t *live_bytes_(const struct snap_live *l, uint64_t chunk)
 {
 	struct snap_span s = geometry_chunk(&l->g, chunk);
-	bool hole = mem_next_data(l->mem, s.offset) >= s.offset + s.bytes;
 
-	return hole ? NULL : l->mem->host + s.offset;
+	return mem_has_data(l->mem, s.offset, s.bytes) ? l->mem->host + s.offset : NULL;
 }
 
 /* --- who writes ----------------------------------------------------------------------------- */
@@ -323,11 +322,6 @@ void snap_live_end(struct snap_live *l, struct snap_live_stats *stats)
 
 /* --- who saves ------------------------------------------------------------------------------ */
 
-const struct geometry *live_geometry_(const struct snap_live *l)
-{
-	return &l->g;
-}
-
 static int take_one(struct snap_live *l, uint64_t chunk, uint8_t *room, struct taken *out,
 		    struct err *e)
 {
@@ -366,7 +360,10 @@ int live_take_(struct snap_live *l, uint64_t chunk, uint64_t n, uint8_t *room, s
 	for (uint64_t i = 0; !r && i < n; i++)
 		r = take_one(l, chunk + i, room + i * l->g.chunk_bytes, &out[i], e);
 	if (!r)
-		return open_done(l, chunk, n, e);
+		r = open_done(l, chunk, n, e);
+	if (!r)
+		return 0;
+	/* What became of the whole capture says more than what that led to. */
 	int why = live_check_(l, e);
 	return why ? why : r;
 }

@@ -60,13 +60,10 @@ int precopy_last_(struct snap_live *l, const uint64_t *pages, struct err *e) MUS
 int live_take_(struct snap_live *l, uint64_t chunk, uint64_t n, uint8_t *room, struct taken *out,
 	       struct err *e) MUST_CHECK;
 
-/** live_skip_() - these were holes, and nothing of them is needed. */
+/** live_skip_() - these are not taken: holes, unused, or as the parent has them. */
 void live_skip_(struct snap_live *l, uint64_t chunk, uint64_t n);
 
 /** live_check_() - why the capture is lost, if it is: what was taken since may be wrong. */
 int live_check_(struct snap_live *l, struct err *e) MUST_CHECK;
-
-/** live_geometry_() - how it cuts RAM: whoever writes must cut it alike. */
-const struct geometry *live_geometry_(const struct snap_live *l);
 
 #endif

@@ -240,6 +240,9 @@ static int put_sealed_manifest(struct writer *w, struct gcm *x, struct buf *b, s
 	int r = read_back(frame, n, e);
 	if (!r)
 		r = frame_store_(x, SEAL_MANIFEST, 0, b->data, &n, p->digest, e);
+	/* As readers have it, who see no more than the frame. */
+	if (!r && n > SNAP_MANIFEST_MAX + FRAME_HEAD)
+		r = err_set(e, ERR_LIMIT, "manifest of %zu bytes", n);
 	p->offset = w->out.at;
 	p->length = n;
 	return r ? r : out_frame_known(&w->out, b->data, n, 0, e);
@@ -368,11 +371,9 @@ static int check_args(struct geometry *g, const struct snap_manifest *m,
 			       o->parent ? "a parent" : "encryption");
 	if (o->from && o->unused)
 		return err_set(e, ERR_USAGE, "a snapshot that is copied has no unused pages");
-	if (o->from ? memcmp(&o->from->g.part, &g->part, sizeof g->part) ||
-			      o->from->g.chunk_bytes != g->chunk_bytes
-		    : !geometry_fits(g, ram))
+	if (o->from ? !geometry_same(&o->from->g, g) : !geometry_fits(g, ram))
 		return err_set(e, ERR_USAGE, "memory is not that of the layout");
-	if (o->live && memcmp(live_geometry_(o->live), g, sizeof *g))
+	if (o->live && !geometry_same(&o->live->g, g))
 		return err_set(e, ERR_USAGE, "the capture cuts memory otherwise");
 	if (ROOT_HEAD + g->leaves * ENTRY_BYTES > SNAP_ROOT_MAX)
 		return err_set(e, ERR_LIMIT, "%llu bytes of RAM need larger chunks than %u bytes",
