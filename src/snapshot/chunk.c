@@ -27,6 +27,15 @@ void zero_frame_encode(uint64_t bytes, uint8_t *out)
  * same within the noise of the machine, so there is no dispatch by CPU. */
 typedef uint64_t vec __attribute__((vector_size(32), aligned(1), may_alias));
 
+size_t chunk_zeros(const uint8_t *p, size_t n)
+{
+	size_t i = chunk_is_zero(p, n) ? n : 0;
+
+	while (i < n && !p[i])
+		i++;
+	return i;
+}
+
 bool chunk_is_zero(const uint8_t *p, size_t n)
 {
 	size_t i = 0;

@@ -20,6 +20,8 @@ size_t zero_frame_length(uint64_t bytes);
 void zero_frame_encode(uint64_t bytes, uint8_t *out);
 
 bool chunk_is_zero(const uint8_t *p, size_t n);
+/* Where the first byte is that is not zero; @n: nowhere. */
+size_t chunk_zeros(const uint8_t *p, size_t n);
 
 struct ZSTD_DCtx_s;
 

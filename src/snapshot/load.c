@@ -76,9 +76,9 @@ static int check_zeros(struct loader *t, uint64_t chunk, struct err *e)
 	if (io_next_data(s->src, at) >= at + n)
 		return 0;
 	int r = io_read_at(s->src, t->scratch, n, at, e);
-	for (uint64_t i = 0; !r && !chunk_is_zero(t->scratch, n) && i < n; i++)
-		if (t->scratch[i])
-			r = err_at(e, ERR_ENCODING, at + i, "a chunk of zeros is none");
+	size_t zeros = r ? 0 : chunk_zeros(t->scratch, n);
+	if (!r && zeros < n)
+		r = err_at(e, ERR_ENCODING, at + zeros, "a chunk of zeros is none");
 	return r;
 }
 

@@ -84,7 +84,6 @@ static int open_outside(struct snap *s, const struct snap_open_opts *opts, struc
 	if (r)
 		return r;
 	outside_info_(&o, opts, s->src->size, &s->info);
-	memcpy(s->info.digest, o.footer + FOOTER_DIGEST, sizeof s->info.digest);
 	s->info.ram_bytes = s->footer.ram_bytes;
 	return 0;
 }

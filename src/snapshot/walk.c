@@ -82,16 +82,15 @@ static int expect_frame(struct walk *w, uint64_t stored, uint32_t plain, struct 
 
 static int check_padding(struct walk *w, uint64_t at, uint64_t end, struct err *e)
 {
-	static const uint8_t zeros[4096];
-	uint8_t got[sizeof zeros];
+	uint8_t got[4096];
 	int r = 0;
 
 	for (uint64_t n; !r && at < end; at += n) {
 		n = end - at < sizeof got ? end - at : sizeof got;
 		r = io_read_at(w->s->src, got, n, at, e);
-		for (uint64_t i = 0; !r && memcmp(got, zeros, n) && i < n; i++)
-			if (got[i])
-				r = err_at(e, ERR_ENCODING, at + i, "padding is not zero");
+		size_t zeros = r ? 0 : chunk_zeros(got, n);
+		if (!r && zeros < n)
+			r = err_at(e, ERR_ENCODING, at + zeros, "padding is not zero");
 	}
 	return r;
 }
@@ -211,8 +210,8 @@ static int take(struct walk *w, uint32_t i, struct piece *out, struct err *e)
 	out->entry[out->n++] = *en;
 	out->chunks += en->chunks;
 	if (w->s->info.is_raw) {
-		*(en->kind == ENTRY_ZERO ? &w->count.zero_chunks : &w->count.raw_chunks) +=
-		    en->chunks;
+		if (en->kind == ENTRY_ZERO)
+			w->count.zero_chunks += en->chunks;
 		w->count.stored_bytes += en->length;
 		return 0; /* a part of frames that were seen */
 	}
