@@ -212,7 +212,6 @@ static int build_vm(const struct restore_options *o, struct restore_parts *s, st
 
 static void close_all(struct restore_parts *s)
 {
-	backends_close(&s->backends);
 	loop_free(s->loop);
 	snap_close(s->snap);
 	mem_fini(&s->ram);
@@ -242,6 +241,8 @@ int restore_go_on_(const struct restore_options *o, struct restore_parts *s, str
 	s->snap = NULL;
 	int status = r ? fail(&e) : process_run(p, vm, s->listen_fd);
 	vm_free(vm);
+	/* Here and not by the process' end: what an overlay has is known to its file only now. */
+	backends_close(&s->backends);
 	return status;
 }
 

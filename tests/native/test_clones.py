@@ -179,6 +179,20 @@ class Together(Clones):
         self.assertEqual(paths, {f"{overlays}/{n}" for n in os.listdir(overlays)})
         self.assertEqual(len(paths), 4)
 
+    def test_what_they_wrote_is_in_their_disks(self):
+        disk = self.new_image()
+        file = self.source(f"{ENDLESS} disk=200", "zstd", "--disk", f"path={disk},id=root")
+        made = self.clones(file, "--paused", n=2)
+        paths = [self.state(c["name"])["disk"][0]["path"] for c in made]
+        empty = os.stat(paths[0]).st_blocks
+        for c, path in zip(made, paths):
+            self.vmm("resume", c["name"])
+            wait_for("a clone to write", lambda path=path: os.stat(path).st_blocks > empty)
+        self.stop_all()
+        for path in paths:
+            image = json.loads(self.vmm("disk", "info", "--json", path))["images"][0]
+            self.assertGreater(image["clusters_present"], 0)
+
     def test_networks_of_their_own(self):
         try:
             for i in range(3):
