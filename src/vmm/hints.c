@@ -17,7 +17,6 @@ struct hints {
 	uint64_t *named;   /* a bit for each page of the host */
 	uint64_t *since;   /* written to since the start, as far as it was looked up */
 	uint64_t *earlier; /* written to before, which is for the tracker to know; NULL: it knows */
-	bool tracks;	   /* somebody else wants to know what is written to */
 	void (*ready)(void *arg);
 	void *arg;
 	struct timer timer;
@@ -124,7 +123,6 @@ int hints_start(struct vm *vm, void (*ready)(void *arg), void *arg, struct hints
 	h->ready = ready;
 	h->arg = arg;
 	h->timer.fd = -1;
-	h->tracks = vm->track.on;
 	int r = start(h, e);
 	if (!r) {
 		timer_in(&h->timer, SILENT_S * SECOND_NS);
@@ -146,11 +144,17 @@ static bool end_hinting(struct hints *h)
 	return counts;
 }
 
-void hints_saw(struct hints *h, const uint64_t *pages)
+void hints_saw(struct hints *h, struct track *t)
 {
-	for (uint64_t i = 0; i < mem_track_words(h->vm->mem.size); i++)
-		h->since[i] |= pages[i];
-	give_back_writes(h);
+	for (uint64_t i = 0; i < mem_track_words(h->vm->mem.size); i++) {
+		h->since[i] |= t->fresh[i];
+		if (!h->earlier)
+			continue;
+		t->fresh[i] |= h->earlier[i];
+		t->taken[i] |= h->earlier[i];
+	}
+	free(h->earlier);
+	h->earlier = NULL;
 }
 
 int hints_take(struct hints *h, uint64_t **out, uint64_t *bytes, struct err *e)
@@ -183,8 +187,7 @@ void hints_free(struct hints *h)
 		return;
 	end_hinting(h);
 	give_back_writes(h);
-	if (!h->tracks && !h->vm->track.known)
-		track_stop(&h->vm->track, h->vm->arch, &h->vm->mem);
+	track_rest(&h->vm->track, h->vm->arch, &h->vm->mem);
 	free(h->named);
 	free(h->since);
 	free(h);

@@ -25,9 +25,9 @@ struct hints; /* owned by the caller of hints_start() */
 int hints_start(struct vm *vm, void (*ready)(void *arg), void *arg, struct hints **out,
 		struct err *e) MUST_CHECK;
 
-/** hints_saw() - the tracker took these pages from the logs before the moment; what was written to
- * before hints_start() is there again. */
-void hints_saw(struct hints *h, const uint64_t *pages);
+/** hints_saw() - @t looked at the same logs before the moment; what was written to before
+ * hints_start() is added to what it found. */
+void hints_saw(struct hints *h, struct track *t);
 
 /**
  * hints_take() - this is the moment
@@ -41,7 +41,8 @@ void hints_saw(struct hints *h, const uint64_t *pages);
  */
 int hints_take(struct hints *h, uint64_t **out, uint64_t *bytes, struct err *e) MUST_CHECK;
 
-/** hints_free() - also before they were taken, or ready. The tracker is as it was. */
+/** hints_free() - also before they were taken, or ready. The tracker knows what it would
+ * have known, and is off again if nobody else wants it. */
 void hints_free(struct hints *h);
 
 #endif

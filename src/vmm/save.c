@@ -20,7 +20,6 @@ struct save {
 	enum phase phase;
 	struct snap_live *live; /* NULL: the guest stands still */
 	bool all_copied;	/* once; now and then again what was written to */
-	bool stop_tracking;	/* nobody asked for it but this save */
 	uint64_t *unused;	/* pages that the guest has no use for; owned; NULL: none known */
 	pthread_t thread;	/* that arms or copies, then the one that writes */
 	int wake_fd;		/* tells the loop that progress or finished changed */
@@ -124,12 +123,13 @@ static void end_tracking(struct save *s)
 {
 	struct vm *vm = s->setup.vm;
 
-	if (s->stop_tracking)
-		track_stop(&vm->track, vm->arch, &vm->mem);
 	if (s->error.code || !s->setup.track)
 		track_undo(&vm->track, &vm->mem);
 	else
 		track_done(&vm->track, s->result.stats.digest, chunk_bytes(s));
+	hints_free(s->setup.hints);
+	s->setup.hints = NULL;
+	track_rest(&vm->track, vm->arch, &vm->mem);
 }
 
 static void report_end(struct save *s)
@@ -253,8 +253,6 @@ static void *arm_main(void *arg)
 	const struct snap_live_opts opts = live_opts(s);
 	struct err e = ERR_INIT;
 
-	/* What the guest gives back must stay until it has been copied. */
-	s->setup.vm->mem.keep = true;
 	if (snap_live_arm(&s->setup.vm->uffd, &s->setup.vm->layout, &opts, &s->live, &e))
 		s->error = e;
 	s->finished = true;
@@ -287,17 +285,15 @@ static void *copy_main(void *arg)
 	return NULL;
 }
 
-/* Who waits for the same logs is told; what it had taken from them before comes with the second look.
- */
+/* Who waits for the same logs is told. */
 static int look_early(struct save *s, struct err *e)
 {
 	struct vm *vm = s->setup.vm;
 	int r = track_look(&vm->track, vm->arch, &vm->mem, e);
 
-	if (r || !s->setup.hints)
-		return r;
-	hints_saw(s->setup.hints, vm->track.fresh);
-	return track_look(&vm->track, vm->arch, &vm->mem, e);
+	if (!r && s->setup.hints)
+		hints_saw(s->setup.hints, &vm->track);
+	return r;
 }
 
 /* @why: it is not protected. */
@@ -308,8 +304,6 @@ static int begin_copying(struct save *s, const struct err *why, struct err *e)
 
 	s->result.not_protected = *why;
 	s->phase = PHASE_COPYING;
-	s->stop_tracking = !vm->track.on;
-	vm->mem.keep = true;
 	int r = track_start(&vm->track, vm->arch, &vm->mem, e);
 	if (!r)
 		r = look_early(s, e);
@@ -371,6 +365,8 @@ static int begin_live(struct save *s, struct err *e)
 {
 	struct vm *vm = s->setup.vm;
 
+	/* What the guest gives back must stay until it has been copied. */
+	vm->mem.keep = true;
 	return vm->uffd.fd < 0 ? begin_copying(s, &vm->no_uffd, e) : start_thread(s, arm_main, e);
 }
 

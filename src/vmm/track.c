@@ -11,12 +11,16 @@ int track_start(struct track *t, struct arch_vm *arch, struct guest_mem *mem, st
 	int r = mem_track(mem, e);
 	if (!r)
 		r = arch_log_writes(arch, true, e);
-	t->on = !r;
+	t->on = true;
+	if (r)
+		track_rest(t, arch, mem);
 	return r;
 }
 
-void track_stop(struct track *t, struct arch_vm *arch, struct guest_mem *mem)
+void track_rest(struct track *t, struct arch_vm *arch, struct guest_mem *mem)
 {
+	if (!t->on || t->known)
+		return;
 	/* KVM that goes on logging costs time, and nothing else. */
 	(void)!arch_log_writes(arch, false, NULL);
 	mem_untrack(mem);

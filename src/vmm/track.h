@@ -20,11 +20,12 @@ struct track {
 	uint64_t *taken, *fresh;
 };
 
-/** track_start() - from now on; nothing if it is on already. The guest may run, here and below. */
+/** track_start() - from now on; nothing if it is on already. The guest may run, here and below. On
+ * failure it is off. */
 int track_start(struct track *t, struct arch_vm *arch, struct guest_mem *mem,
 		struct err *e) MUST_CHECK;
-/** track_stop() - and no more. */
-void track_stop(struct track *t, struct arch_vm *arch, struct guest_mem *mem);
+/** track_rest() - no snapshot is being taken: unless one can be a parent, nobody will ask. */
+void track_rest(struct track *t, struct arch_vm *arch, struct guest_mem *mem);
 void track_fini(struct track *t);
 
 /** track_is_since() - 0 when all writes since the snapshot @digest are known, else -ERR_WRONG_STATE. */
