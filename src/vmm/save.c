@@ -214,8 +214,9 @@ static int capture(struct save *s, struct err *e)
 	struct vm *vm = s->setup.vm;
 
 	s->held_since = io_now_ns();
-	vm_hold(vm);
-	int r = hints_take(s->setup.hints, &s->unused, &s->result.hinted_bytes, e);
+	int r = vm_hold_settled(vm, e);
+	if (!r)
+		r = hints_take(s->setup.hints, &s->unused, &s->result.hinted_bytes, e);
 	if (!r)
 		r = vm_capture(vm, s->moment.state, e);
 	if (!r && wants_log(s))

@@ -93,7 +93,7 @@ static void on_vcpu_halted(void *arg, int code, const struct err *e)
 	report(vm, EVENT_FAILURE, 0);
 }
 
-/* @why: as in "… asked for a reset". */
+/* @why: as in "… asked for a reset". It is held afterwards. */
 static int reset(struct vm *vm, const char *why, struct err *e)
 {
 	if (!vm->image)
@@ -109,8 +109,6 @@ static int reset(struct vm *vm, const char *why, struct err *e)
 			  &vm->power_on->clock, 0, e);
 	if (!r)
 		r = arch_boot(vm->arch, vm->image, &vm->machine, e);
-	if (!r && !vm->paused)
-		vm_go(vm);
 	return r;
 }
 
@@ -133,13 +131,8 @@ static int on_stall(struct vm *vm, uint32_t vcpu, struct err *e)
 					  : reset_unasked(vm, what, e);
 }
 
-static void on_event(void *arg, uint32_t events)
+static void act(struct vm *vm)
 {
-	struct vm *vm = arg;
-	uint64_t n;
-
-	if (read(vm->event_fd, &n, sizeof n) != sizeof n)
-		return;
 	uint64_t event = atomic_exchange(&vm->event, EVENT_NONE);
 	switch ((uint32_t)event) {
 	case EVENT_POWER_OFF:
@@ -170,6 +163,19 @@ static void on_event(void *arg, uint32_t events)
 		vm_end(vm, VM_ENDED_BY_FAILURE);
 		break;
 	}
+}
+
+static void on_event(void *arg, uint32_t events)
+{
+	struct vm *vm = arg;
+	bool held = vm->held;
+	uint64_t n;
+
+	if (read(vm->event_fd, &n, sizeof n) != sizeof n)
+		return;
+	act(vm);
+	if (!held)
+		vm_go(vm);
 }
 
 /* --- memory that comes later ---------------------------------------------------------------- */
@@ -401,6 +407,13 @@ void vm_go(struct vm *vm)
 	arch_resuming(vm->arch);
 	vm->held = false;
 	vcpus_go(&vm->vcpus);
+}
+
+int vm_hold_settled(struct vm *vm, struct err *e)
+{
+	vm_hold(vm);
+	act(vm);
+	return vm->end == VM_ENDS_NOT ? 0 : err_set(e, ERR_WRONG_STATE, "%s has ended", vm->name);
 }
 
 int vm_pause(struct vm *vm, struct err *e)

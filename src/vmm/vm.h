@@ -143,6 +143,9 @@ int vm_load_lazily(struct vm *vm, struct snap *snap, const char *file, unsigned 
 /** vm_hold() - stop vCPUs, then devices: afterwards nothing changes any more. vm_go() undoes it. */
 void vm_hold(struct vm *vm);
 void vm_go(struct vm *vm);
+/** vm_hold_settled() - vm_hold(), and what the guest asked for until then has happened: a reset; or
+ * the end, which is -ERR_WRONG_STATE. Its state does not say that it has asked. */
+int vm_hold_settled(struct vm *vm, struct err *e) MUST_CHECK;
 
 /** vm_pause(), vm_resume() - by the user's wish. -ERR_WRONG_STATE when it is so already. */
 int vm_pause(struct vm *vm, struct err *e) MUST_CHECK;

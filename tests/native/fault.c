@@ -11,12 +11,15 @@
  *   FAULT_READS  the path of a file, whose pread() in threads but the main one is looked after
  *   FAULT_GATE   a file with a struct gate, mapped: whoever has it too says what happens to them
  *                FAULT_LOG gets a line for each: offset and length
+ *   FAULT_TELLS  beside FAULT_GATE: what is held up is that threads but the main one tell it
+ * something
  *
- * With a gate, calls that change files are counted too (those of fault_steps.c), and one of them can
- * fail, write less, or be the last thing that the process does: see struct gate.
+ * With a gate, calls that change files are counted too (those of fault_steps.c), and one of them
+ * can fail, write less, or be the last thing that the process does: see struct gate.
  *
  *   FAULT_INTERRUPT  before which wait in poll() or ppoll(), from 1 on, there is a SIGINT
- *   FAULT_SPEED  how many times as fast time goes by for those who look at the clock or wait in poll()
+ *   FAULT_SPEED  how many times as fast time goes by for those who look at the clock or wait in
+ * poll()
  */
 /* open() and open64() are two functions here. */
 #undef _FILE_OFFSET_BITS
@@ -33,6 +36,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 ssize_t pread64(int fd, void *buf, size_t n, int64_t offset);
@@ -163,6 +167,15 @@ static bool pass(uint32_t number)
 	gate->waiting--;
 	errno = (int)gate->error;
 	return !gate->error || number < gate->allow;
+}
+
+void fault_tell(int fd)
+{
+	struct stat st;
+
+	if (gate && getenv("FAULT_TELLS") && gettid() != getpid() && !fstat(fd, &st) &&
+	    !(st.st_mode & S_IFMT))
+		pass(gate->reads++);
 }
 
 ssize_t pread64(int fd, void *buf, size_t n, int64_t offset)

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The first @allow reads go through. Those behind them take @delay_us longer; and then wait until
- * they are allowed, or fail with @error. */
+/* The first @allow reads, or words of a thread to another, go through. Those behind them take
+ * @delay_us longer; and then wait until they are allowed, or fail with @error. */
 struct gate {
 	_Atomic uint32_t allow, delay_us, wait, error;
 	_Atomic uint32_t reads, waiting; /* how many came; how many wait now */
@@ -27,6 +27,8 @@ extern int log_fd;
 /* What happens to a call that changes files and comes now: 0 for nothing, or an error number, or
  * FATE_SHORT. */
 int fault_step(void);
+/* A thread tells another by @fd, if that is an eventfd: not before it may. */
+void fault_tell(int fd);
 /* Whether it fails; errno is set. */
 bool fault_fails(int fate);
 #pragma GCC visibility pop

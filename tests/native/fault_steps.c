@@ -63,6 +63,8 @@ ssize_t write(int fd, const void *data, size_t n)
 	static ssize_t (*real)(int, const void *, size_t);
 	int fate = fault_step_fd(fd);
 
+	fault_tell(fd);
+
 	if (!real)
 		real = REAL(write, ssize_t(*)(int, const void *, size_t));
 	return fault_fails(fate) ? -1 : real(fd, data, fate && n > 1 ? n / 2 : n);

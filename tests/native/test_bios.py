@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 
-from lib import BUILD, LONG, RING3, SNAPINSPECT, VMM, Case, Vm, main, wait_for
+from lazylib import Gate
+from lib import BUILD, FAULT, LONG, RING3, SNAPINSPECT, VMM, Case, Vm, main, wait_for
 
 sys.path.insert(0, f"{os.path.dirname(os.path.abspath(__file__))}/../guest")
 
@@ -27,12 +28,13 @@ PASSED, FAILED = 2 * 0x10 + 1, 2 * 0x11 + 1  # statuses, with --debug-exit
 
 
 class Bios(Case):
-    def run_bios(self, disk, *more, rom=ROM, layout="x86_64/bios", memory=64, cpus=1, ready=True):
+    def run_bios(self, disk, *more, rom=ROM, layout="x86_64/bios", memory=64, cpus=1, ready=True,
+                 env=None):
         console = self.new_console("fw")
         vm = Vm(self, "fw", [VMM, "run", "--name", "fw", "--bios", rom, "--layout", layout,
                              "--memory", f"{memory}M", "--cpus", str(cpus), "--disk",
                              f"path={disk}", "--allow-emulated", "--console", f"file:{console}",
-                             *more], self.env, console)
+                             *more], env or self.env, console)
         return vm.ready() if ready else vm
 
     def to_the_end(self, vm, status=0):
@@ -174,6 +176,38 @@ class Reset(Bios):
                 self.assertEqual(said, wanted)
                 with open(disk, "rb") as f:
                     self.assertEqual(TASK.unpack(f.read(TASK.size))[4], 3)
+
+
+    def pass_until(self, gate, vm, said):
+        """One word at a time, until the next is the first after this was said."""
+        def there():
+            if not gate.get("waiting"):
+                return False
+            if vm.output().endswith(said):
+                return True
+            gate.set(allow=gate.get("reads"))
+            return False
+        wait_for(said.decode(), there)
+
+    def test_saved_while_it_asks_for_a_reset(self):
+        """The thread that is to act on it is just about to take a snapshot: of what comes then."""
+        for i, how in enumerate(((), ("--live",))):
+            with self.subTest(how):
+                path, disk = self.path(f"gate.{i}"), self.path(f"d{i}.img")
+                gate = Gate(path, wait=1)
+                env = dict(self.env, LD_PRELOAD=FAULT, FAULT_GATE=path, FAULT_TELLS="1")
+                vm = self.run_bios(make_disk(disk, 1, resets=1), ready=False, env=env)
+                self.pass_until(gate, vm, b"RESET way=0\n")
+                file = self.path("x.vmsnap")
+                with subprocess.Popen([VMM, "snapshot", "fw", "-o", file, *how], env=self.env) as p:
+                    time.sleep(0.5)  # or it was too early, and there is nothing to see
+                    gate.open()
+                    self.assertEqual(p.wait(), 0)
+                start = start_lines(64, 1)
+                self.assertEqual(self.to_the_end(vm),
+                                 f"{start}RESET way=0\n{start_lines(64, 1, 1)}{reads(1)}")
+                self.assertEqual(self.to_the_end(self.restore("fw", file)),
+                                 start_lines(64, 1, 1) + reads(1))
 
 
 class Refused(Bios):
