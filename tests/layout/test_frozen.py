@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """formats/layouts: what every definition comes out as is what it came out as, and the digest of it is the
-one that formats/layout.md describes, reckoned here a second time.
+one that formats/layout.md describes, reckoned here a second time. Every build is asked: both architectures,
+gcc and clang, with and without sanitizers.
 
 usage: test_frozen.py DIGESTS
 """
@@ -95,6 +96,16 @@ def maps(text):
 
 
 class Frozen(unittest.TestCase):
+    def test_random_parameters(self):
+        """For what the chosen ones do not reach."""
+        lines = output("random").splitlines()
+        refused = sum(line.endswith("refused") for line in lines)
+        self.assertGreater(len(lines), 8 * 400)
+        self.assertTrue(0 < refused < len(lines) / 5, f"{refused} refused")
+        found = [line[7:] for line in lines if line.startswith("all of ")]
+        self.assertEqual(found, read(os.path.join(LAYOUTS, "random.txt")).splitlines(),
+                         CHANGED.format(name="random parameters", diff=""))
+
     def test_a_file_for_each_definition(self):
         ids = output("ids").split()
         files = set(os.listdir(LAYOUTS)) - {"README.md", "random.txt"}
