@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* arm64 kernels: what is accepted, plain, packed by gzip or packed into an EFI program, and what is
  * refused, with code and offset. */
+#include "../stride.h"
 #include "arch/aarch64/boot.h"
 
 #include <setjmp.h>
@@ -152,7 +153,8 @@ static void packed_by_gzip(void **unused)
 	struct bytes i = image(), g = gzip(i), junk = {calloc(1, 4000), 4000};
 
 	opens(g, true);
-	for (size_t len = 32; len < g.len; len += len < 100 || len > g.len - 20 ? 1 : 97)
+	for (size_t len = 32; len < g.len;
+	     len += len < 100 || len > g.len - 20 ? 1 : 97 * test_stride())
 		refused(g, len, ERR_TRUNCATED);
 	g.b[g.len / 2] ^= 0x55;
 	struct buf unpacked;

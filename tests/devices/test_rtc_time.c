@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "../stride.h"
 #include "devices/rtc_time.h"
 #include "fixture.h"
 
@@ -12,7 +13,7 @@ static void any_time_is_read_back(void **state)
 	uint8_t ram[RTC_RAM_BYTES] = {0};
 	uint64_t seed = 1;
 
-	for (int i = 0; i < 100000; i++) {
+	for (unsigned i = 0; i < test_rounds(100000); i++) {
 		uint64_t s = fixture_random(&seed) % RTC_SPAN_S;
 		uint8_t format = formats[i % 4];
 		rtc_show_(format, s, ram);
@@ -27,7 +28,7 @@ static void any_digits_make_some_time(void **state)
 	uint8_t ram[RTC_RAM_BYTES];
 	uint64_t seed = 2;
 
-	for (int i = 0; i < 100000; i++) {
+	for (unsigned i = 0; i < test_rounds(100000); i++) {
 		for (size_t k = 0; k < sizeof ram; k++)
 			ram[k] = (uint8_t)fixture_random(&seed);
 		for (size_t k = 0; k < ARRAY_LEN(formats); k++) {
@@ -47,7 +48,7 @@ static void alarm_is_the_first_that_matches(void **state)
 	uint8_t ram[RTC_RAM_BYTES], now[RTC_RAM_BYTES];
 	uint64_t seed = 3;
 
-	for (int i = 0; i < 60; i++) {
+	for (unsigned i = 0; i < test_rounds(60); i++) {
 		uint8_t h = some[fixture_random(&seed) % 6], m = some[fixture_random(&seed) % 6];
 		uint8_t s = some[fixture_random(&seed) % 6];
 		uint64_t from = fixture_random(&seed) % RTC_SPAN_S, t = from;

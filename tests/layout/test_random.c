@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every definition with thousands of parameter sets, most of them sensible. */
+#include "../stride.h"
 #include "oracle.h"
 
 #include <setjmp.h>
 #include <string.h>
 #include <cmocka.h>
-
-#define ROUNDS 4000
 
 static uint64_t seed;
 
@@ -135,12 +134,13 @@ static void check_built(const struct layout *l, const struct layout_params *p)
 
 static void whatever_is_built_is_sound(void **state)
 {
+	const unsigned rounds = test_rounds(4000);
 	const struct layout_def *def;
 
 	for (size_t d = 0; (def = layout_def_at(d)); d++) {
 		unsigned built = 0;
 		seed = d;
-		for (unsigned i = 0; i < ROUNDS; i++) {
+		for (unsigned i = 0; i < rounds; i++) {
 			struct layout_params p;
 			struct layout l, again;
 			struct err e = ERR_INIT;
@@ -158,8 +158,8 @@ static void whatever_is_built_is_sound(void **state)
 			check_same_digest(&l, &again);
 			built++;
 		}
-		if (built < ROUNDS * 6 / 10)
-			fail_msg("%s: %u of %u built", layout_def_id(def), built, ROUNDS);
+		if (built < rounds * 6 / 10)
+			fail_msg("%s: %u of %u built", layout_def_id(def), built, rounds);
 	}
 }
 

@@ -9,14 +9,6 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-size_t fixture_stride(void)
-{
-	const char *text = getenv("VMM_TEST_STRIDE");
-	int stride = text ? atoi(text) : 1;
-
-	return stride > 0 ? (size_t)stride : 1;
-}
-
 uint64_t fixture_random(uint64_t *seed)
 {
 	/* xorshift64*, Vigna 2016 */

@@ -28,9 +28,6 @@ void fixture_fini(struct fixture *f);
 void fixture_fill(const struct state_desc *d, void *st, uint64_t *seed);
 
 uint64_t fixture_random(uint64_t *seed);
-/* How far to go on from one place of a file to the next, when each is tried: 1, or VMM_TEST_STRIDE where
- * a sanitizer or an emulator makes that long. */
-size_t fixture_stride(void);
 /* Contents that compress to about a third. */
 void fixture_text(uint8_t *p, size_t n, uint64_t *seed);
 void fixture_noise(uint8_t *p, size_t n, uint64_t *seed);

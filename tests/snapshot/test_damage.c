@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "../stride.h"
 #include "fixture.h"
 
 #include <errno.h>
@@ -74,7 +75,7 @@ static void every_prefix_is_refused(void **unused)
 
 	save_small(&file);
 	assert_in_range(file.len, 30000, 70000);
-	for (size_t n = 0; n < file.len; n += fixture_stride()) {
+	for (size_t n = 0; n < file.len; n += test_stride()) {
 		/* Of exactly that size, so that a sanitizer sees one byte too many. */
 		uint8_t *prefix = malloc(n ? n : 1);
 		memcpy(prefix, file.data, n);
@@ -92,7 +93,7 @@ static void every_changed_byte_is_refused(void **unused)
 
 	save_small(&file);
 	assert_int_equal(read_all(file.data, file.len, &e), 0);
-	for (size_t at = 0; at < file.len; at += fixture_stride()) {
+	for (size_t at = 0; at < file.len; at += test_stride()) {
 		uint8_t was = file.data[at];
 		file.data[at] ^= (uint8_t)(1 << fixture_random(&seed) % 8);
 		assert_refused(file.data, file.len, "changed", at);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A live capture is memory as it was at its moment, whoever writes how fast; and whatever goes
  * wrong, who writes goes on. */
+#include "../stride.h"
 #include "fixture.h"
 
 #include <dirent.h>
@@ -209,7 +210,7 @@ static void a_capture_is_of_its_moment(void **unused)
 	struct err e = ERR_INIT;
 
 	need_uffd();
-	for (int i = 0; i < 8; i++) {
+	for (unsigned i = 0; i < test_rounds(8); i++) {
 		int fd = memfd_create("live", MFD_CLOEXEC);
 		arm(&(struct snap_live_opts){.level = 1, .spill_fd = -1});
 		begin();
@@ -354,7 +355,7 @@ static void what_is_given_up_lets_writers_go(void **unused)
 	struct err e = ERR_INIT;
 
 	need_uffd();
-	for (int i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < test_rounds(5); i++) {
 		arm(&o); /* and no more */
 		end();
 		arm(&o);
@@ -391,7 +392,7 @@ static void captures_leave_nothing_behind(void **unused)
 
 	need_uffd();
 	unsigned before = descriptors();
-	for (int i = 0; i < 12; i++) {
+	for (unsigned i = 0; i < test_rounds(12); i++) {
 		arm(&(struct snap_live_opts){.level = 1, .spill_fd = -1});
 		begin();
 		if (save(null, NULL, &e))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Signed and encrypted files: come back with their keys, and are refused without, changed or not.
  */
+#include "../stride.h"
 #include "fixture.h"
 
 #include <setjmp.h>
@@ -145,7 +146,7 @@ static void every_changed_byte_is_refused(void **unused)
 		save(&variants[i], &file);
 		assert_int_equal(read_all(&file, file.len, &with, &e), 0);
 		/* Each time scrypt is worked out again. */
-		size_t step = fixture_stride() * (variants[i].passphrase ? 23 : 1);
+		size_t step = test_stride() * (variants[i].passphrase ? 23 : 1);
 		for (size_t at = 0; at < file.len; at += at < 150 ? 1 : step) {
 			uint8_t was = file.data[at];
 			file.data[at] ^= (uint8_t)(1 << fixture_random(&seed) % 8);
@@ -163,7 +164,8 @@ static void every_prefix_is_refused(void **unused)
 		struct snap_open_opts with = open_opts(&variants[i]);
 		struct buf file;
 		save(&variants[i], &file);
-		for (size_t n = 0; n < file.len; n += n < 1000 || n + 300 > file.len ? fixture_stride() : 37)
+		for (size_t n = 0; n < file.len;
+		     n += n < 1000 || n + 300 > file.len ? test_stride() : 37)
 			assert_refused(&file, n, &with, variants[i].name, n);
 		buf_free(&file);
 	}
