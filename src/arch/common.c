@@ -2,16 +2,15 @@
 #include "arch/common.h"
 
 #include "layout/compat.h"
+#include "layout/uffd.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -152,18 +151,13 @@ int kvm_open_(int (*cap_number)(const char *name), int *kvm_fd, struct err *e)
 	return 0;
 }
 
-/* Faults that KVM takes itself need either the device node or the privilege. */
 static bool has_userfaultfd(void)
 {
-	int dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
-	int fd = dev >= 0 ? ioctl(dev, USERFAULTFD_IOC_NEW, O_CLOEXEC)
-			  : (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	struct uffd u;
+	bool has = !uffd_open(&u, NULL, NULL);
 
-	if (dev >= 0)
-		close(dev);
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
+	uffd_close(&u);
+	return has;
 }
 
 void kvm_host_(struct host *out)

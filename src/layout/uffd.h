@@ -32,6 +32,7 @@ enum uffd_mode { UFFD_MISSING = 1, UFFD_PROTECT = 2, UFFD_MAPPING = 4 };
 
 /**
  * uffd_open() - a descriptor that serves faults of KVM too
+ * @mem: borrowed; NULL: only to know whether there is one
  *
  * Through /dev/userfaultfd where there is one, which is a question of its permissions; else as a
  * privilege of the process (Documentation/admin-guide/mm/userfaultfd.rst). Returns 0, or -ERR_IO
