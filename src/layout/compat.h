@@ -3,7 +3,7 @@
  * Would a saved machine run here? Pure comparisons of records: what was saved against what this
  * build and a host can carry. Each rule has an id that never changes its meaning (layout/rules.h).
  *
- * Prefixes: compat_, layout_. Trust: records may come from a file; layouts have passed
+ * Prefixes: compat_, layout_, host_. Trust: records may come from a file; layouts have passed
  * layout_coherent(). Any thread.
  */
 #ifndef LAYOUT_COMPAT_H
@@ -41,6 +41,10 @@ void compat_places(const struct layout *l, const struct machine *m, struct findi
  * false when the architecture differs: nothing else was compared then. */
 bool compat_host(const struct layout *saved, const struct host *saved_host, const struct host *host,
 		 struct findings *out);
+
+/** host_has() - has @h the KVM capability @name (without KVM_CAP_)? Not when its profile does not
+ * list it. */
+bool host_has(const struct host *h, const char *name);
 
 /** compat_needed_cap() - KVM capabilities (names without KVM_CAP_) without which no machine of
  * @arch can be built; NULL after the last. */

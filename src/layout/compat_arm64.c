@@ -5,7 +5,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #define NAME_BYTES	64
 #define CTL_ISTATUS	4   /* follows the counter (DDI 0487, CNTP_CTL_EL0) */
@@ -51,13 +50,9 @@ static void compare_caps(const struct arm64_vcpu *saved, const struct host *host
 	    {saved->serror_has_esr, RULE_H006, "ARM_INJECT_SERROR_ESR", "a pending SError"},
 	};
 
-	for (size_t i = 0; i < ARRAY_LEN(caps); i++) {
-		bool has = false;
-		for (uint32_t c = 0; c < host->cap_n; c++)
-			has |= !strcmp(host->cap[c].name, caps[i].cap) && host->cap[c].value;
-		if (caps[i].needed && !has)
+	for (size_t i = 0; i < ARRAY_LEN(caps); i++)
+		if (caps[i].needed && !host_has(host, caps[i].cap))
 			findings_add(out, caps[i].rule, caps[i].what, "there", "absent");
-	}
 }
 
 /* A host that has more can hide it only where its KVM lets the field be written. */

@@ -36,6 +36,13 @@ static uint32_t cap(const struct host *h, const char *name, bool *listed)
 	return 0;
 }
 
+bool host_has(const struct host *h, const char *name)
+{
+	bool listed;
+
+	return cap(h, name, &listed);
+}
+
 static void compare_caps(const struct host *saved, const struct host *host, struct findings *out)
 {
 	const char *name;
@@ -55,13 +62,11 @@ static void compare_caps(const struct host *saved, const struct host *host, stru
 
 static void compare_gic(const struct layout *l, const struct host *host, struct findings *out)
 {
-	bool listed;
-
-	if (l->params.gic_version == 2 && !cap(host, "GICV2", &listed))
+	if (l->params.gic_version == 2 && !host_has(host, "GICV2"))
 		findings_add(out, RULE_H009, "interrupt controller", "GICv2", "absent");
-	if (l->params.gic_version == 3 && !cap(host, "GICV3", &listed))
+	if (l->params.gic_version == 3 && !host_has(host, "GICV3"))
 		findings_add(out, RULE_H009, "interrupt controller", "GICv3", "absent");
-	if (l->params.gic_its && !cap(host, "ITS", &listed))
+	if (l->params.gic_its && !host_has(host, "ITS"))
 		findings_add(out, RULE_H009, "interrupt translation service", "ITS", "absent");
 }
 

@@ -138,13 +138,9 @@ static void compare_caps(const struct x86_vcpu *saved, const struct host *host,
 	    {saved->triple_fault_pending, "X86_TRIPLE_FAULT_EVENT", "a pending triple fault"},
 	};
 
-	for (size_t i = 0; i < ARRAY_LEN(caps); i++) {
-		bool has = false;
-		for (uint32_t c = 0; c < host->cap_n; c++)
-			has |= !strcmp(host->cap[c].name, caps[i].name) && host->cap[c].value;
-		if (caps[i].needed && !has)
+	for (size_t i = 0; i < ARRAY_LEN(caps); i++)
+		if (caps[i].needed && !host_has(host, caps[i].name))
 			findings_add(out, RULE_H006, caps[i].name, caps[i].what, "absent");
-	}
 }
 
 void compat_x86_vcpu(const struct x86_vcpu *saved, const struct host *host, struct findings *out)

@@ -8,20 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool has_cap(const struct host *h, const char *name)
-{
-	for (uint32_t i = 0; i < h->cap_n; i++)
-		if (!strcmp(h->cap[i].name, name))
-			return h->cap[i].value;
-	return false;
-}
-
 static uint32_t features_of(const struct host *h)
 {
-	return (has_cap(h, "ARM_SVE") ? ARM64_FEATURE_SVE : 0) |
-	       (has_cap(h, "ARM_PTRAUTH_ADDRESS") ? ARM64_FEATURE_PTRAUTH_ADDRESS : 0) |
-	       (has_cap(h, "ARM_PTRAUTH_GENERIC") ? ARM64_FEATURE_PTRAUTH_GENERIC : 0) |
-	       (has_cap(h, "ARM_PMU_V3") ? ARM64_FEATURE_PMU : 0);
+	return (host_has(h, "ARM_SVE") ? ARM64_FEATURE_SVE : 0) |
+	       (host_has(h, "ARM_PTRAUTH_ADDRESS") ? ARM64_FEATURE_PTRAUTH_ADDRESS : 0) |
+	       (host_has(h, "ARM_PTRAUTH_GENERIC") ? ARM64_FEATURE_PTRAUTH_GENERIC : 0) |
+	       (host_has(h, "ARM_PMU_V3") ? ARM64_FEATURE_PMU : 0);
 }
 
 /* Registers that a policy is about; the rest is the guest's own. */
@@ -105,7 +97,7 @@ static int begin(const struct host *h, struct cpu_policy *out, struct err *e)
 	strcpy(out->arch, h->arch);
 	out->phys_bits = h->phys_bits;
 	out->features = features_of(h);
-	out->stolen_time = has_cap(h, "STEAL_TIME");
+	out->stolen_time = host_has(h, "STEAL_TIME");
 	memcpy(out->sve_lengths, h->sve_lengths, sizeof out->sve_lengths);
 	for (uint32_t i = 0; i < h->reg_n; i++) {
 		if (!is_told(h->reg[i].id))
@@ -124,7 +116,7 @@ static int take_host(const struct host *h, struct cpu_policy *out, struct err *e
 	if (h->phys_bits < out->phys_bits)
 		out->phys_bits = h->phys_bits;
 	out->features &= features_of(h);
-	out->stolen_time &= has_cap(h, "STEAL_TIME");
+	out->stolen_time &= host_has(h, "STEAL_TIME");
 	take_lengths(h, out);
 	take_registers(h, out);
 	return 0;

@@ -94,14 +94,6 @@ static int check_host(const struct setup *s, struct err *e)
 	return r;
 }
 
-static bool host_has(const struct host *h, const char *cap)
-{
-	for (uint32_t i = 0; i < h->cap_n; i++)
-		if (!strcmp(h->cap[i].name, cap))
-			return h->cap[i].value;
-	return false;
-}
-
 /* The best interrupt controller that this host can make, for definitions that have one; or the one
  * that was asked for. */
 static void set_gic(const struct options *o, const struct host *h, const struct layout_def *def,
