@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/moment.h"
+#include "vmm/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -196,13 +197,6 @@ static void finish(struct save *s)
 	flush_disks(s);
 }
 
-static int start_thread(struct save *s, void *(*main)(void *), struct err *e)
-{
-	int sys = pthread_create(&s->thread, NULL, main, s);
-
-	return sys ? err_sys(e, ERR_NOMEM, sys, "cannot start a thread") : 0;
-}
-
 static bool wants_log(const struct save *s)
 {
 	return s->setup.track || s->result.not_protected.code;
@@ -230,7 +224,7 @@ static int capture(struct save *s, struct err *e)
 		r = moment_take(&s->moment, &s->setup, e);
 	if (!r) {
 		s->phase = PHASE_WRITING;
-		r = start_thread(s, write_main, e);
+		r = thread_new(&s->thread, write_main, s, e);
 	}
 	if (r)
 		moment_undo(&s->moment);
@@ -310,7 +304,7 @@ static int begin_copying(struct save *s, const struct err *why, struct err *e)
 		r = look_early(s, e);
 	if (!r)
 		r = snap_live_new(&vm->mem, &vm->layout, &opts, &s->live, e);
-	return r ? r : start_thread(s, copy_main, e);
+	return r ? r : thread_new(&s->thread, copy_main, s, e);
 }
 
 /* After a round: another one, or the moment. */
@@ -323,8 +317,9 @@ static int go_on_copying(struct save *s, struct err *e)
 	int r = look_early(s, e);
 	if (r)
 		return r;
-	return snap_live_settled(s->live, vm->track.fresh) ? capture(s, e)
-							   : start_thread(s, copy_main, e);
+	return snap_live_settled(s->live, vm->track.fresh)
+		   ? capture(s, e)
+		   : thread_new(&s->thread, copy_main, s, e);
 }
 
 /* --- one after the other -------------------------------------------------------------------- */
@@ -368,7 +363,8 @@ static int begin_live(struct save *s, struct err *e)
 
 	/* What the guest gives back must stay until it has been copied. */
 	vm->mem.keep = true;
-	return vm->uffd.fd < 0 ? begin_copying(s, &vm->no_uffd, e) : start_thread(s, arm_main, e);
+	return vm->uffd.fd < 0 ? begin_copying(s, &vm->no_uffd, e)
+			       : thread_new(&s->thread, arm_main, s, e);
 }
 
 static int begin(struct save *s, struct err *e)

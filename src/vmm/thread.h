@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads that are there before process_run(): they leave signals that end the process to whoever
- * waits for them.
+ * Threads that leave signals that end the process to whoever waits for them, whether they are made
+ * before process_run() or after.
  *
  * Prefix: thread_.
  */
