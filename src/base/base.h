@@ -147,6 +147,8 @@ int num_parse_size(const char *text, uint64_t *out) MUST_CHECK;
 /** num_unhex() - @n bytes from 2 * @n digits as this project writes them: 0 to 9, a to f. False for
  * anything else, @out undefined. In place is fine. */
 bool num_unhex(const char *digits, uint8_t *out, size_t n) MUST_CHECK;
+/** num_hex() - the other way: 2 * @n digits and a NUL; returns @digits. */
+const char *num_hex(const uint8_t *bytes, size_t n, char *digits);
 
 /* Little-endian fields of any alignment. */
 uint16_t num_le16(const void *p);

@@ -39,12 +39,5 @@ void sha256_end(struct sha256 *h, uint8_t out[static SHA256_BYTES])
 const char *sha256_hex(const uint8_t digest[static SHA256_BYTES],
 		       char out[static 2 * SHA256_BYTES + 1])
 {
-	static const char digits[] = "0123456789abcdef";
-
-	for (int i = 0; i < SHA256_BYTES; i++) {
-		out[2 * i] = digits[digest[i] >> 4];
-		out[2 * i + 1] = digits[digest[i] & 15];
-	}
-	out[2 * SHA256_BYTES] = '\0';
-	return out;
+	return num_hex(digest, SHA256_BYTES, out);
 }

@@ -48,6 +48,18 @@ bool num_unhex(const char *digits, uint8_t *out, size_t n)
 	return true;
 }
 
+const char *num_hex(const uint8_t *bytes, size_t n, char *digits)
+{
+	static const char all[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++) {
+		digits[2 * i] = all[bytes[i] >> 4];
+		digits[2 * i + 1] = all[bytes[i] & 15];
+	}
+	digits[2 * n] = '\0';
+	return digits;
+}
+
 uint16_t num_le16(const void *p)
 {
 	uint16_t v;

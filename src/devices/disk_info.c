@@ -55,16 +55,10 @@ static int collect(const struct disk_image_fd *img, const struct disk_header *ab
 	return 0;
 }
 
-static void hex16(const uint8_t *id, char out[static 33])
-{
-	for (int i = 0; i < 16; i++)
-		snprintf(out + 2 * i, 3, "%02x", id[i]);
-}
-
 static void print_text(const struct info *x, FILE *out)
 {
 	const struct disk_image_state *f = &x->facts;
-	char id[33];
+	char id[2 * sizeof f->uuid + 1];
 
 	fprintf(out, "%s\n", f->path);
 	fprintf(out, "    format      %s%s\n", f->format == DISK_RAW ? "raw" : "overlay",
@@ -74,9 +68,8 @@ static void print_text(const struct info *x, FILE *out)
 	if (f->format == DISK_OVERLAY) {
 		fprintf(out, "    clusters    %llu of %llu\n", (unsigned long long)x->present,
 			(unsigned long long)x->clusters);
-		hex16(f->uuid, id);
-		fprintf(out, "    uuid        %s\n", id);
-		hex16(f->generation, id);
+		fprintf(out, "    uuid        %s\n", num_hex(f->uuid, sizeof f->uuid, id));
+		num_hex(f->generation, sizeof f->generation, id);
 		fprintf(out, "    generation  %s\n", id);
 	}
 	fprintf(out, "    written     @%llu.%09llu\n",
@@ -90,10 +83,10 @@ static void print_text(const struct info *x, FILE *out)
 static json_t *to_json(const struct info *x)
 {
 	const struct disk_image_state *f = &x->facts;
-	char uuid[33], generation[33];
+	char uuid[2 * sizeof f->uuid + 1], generation[2 * sizeof f->generation + 1];
 
-	hex16(f->uuid, uuid);
-	hex16(f->generation, generation);
+	num_hex(f->uuid, sizeof f->uuid, uuid);
+	num_hex(f->generation, sizeof f->generation, generation);
 	json_t *o =
 	    json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:s, s:s?}", "path", f->path, "format",
 		      f->format == DISK_RAW ? "raw" : "overlay", "frozen", f->frozen, "bytes",

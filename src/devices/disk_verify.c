@@ -26,22 +26,16 @@ static void set_subject(struct compare *c, const char *path)
 		 slash ? slash + 1 : path);
 }
 
-static const char *id_text(const uint8_t id[static 16], char out[static 33])
-{
-	for (int i = 0; i < 16; i++)
-		snprintf(out + 2 * i, 3, "%02x", id[i]);
-	return out;
-}
-
 static void compare_ids(struct compare *c, const struct disk_image_state *saved,
 			const struct disk_image_state *now)
 {
-	char a[33], b[33];
+	const size_t n = sizeof now->uuid;
+	char a[2 * sizeof now->uuid + 1], b[sizeof a];
 
 	if (memcmp(saved->uuid, now->uuid, sizeof now->uuid) != 0)
-		add(c, RULE_D053, id_text(saved->uuid, a), id_text(now->uuid, b));
+		add(c, RULE_D053, num_hex(saved->uuid, n, a), num_hex(now->uuid, n, b));
 	else if (memcmp(saved->generation, now->generation, sizeof now->generation) != 0)
-		add(c, RULE_D054, id_text(saved->generation, a), id_text(now->generation, b));
+		add(c, RULE_D054, num_hex(saved->generation, n, a), num_hex(now->generation, n, b));
 }
 
 /* As touch -d takes it. */

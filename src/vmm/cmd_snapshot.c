@@ -64,9 +64,9 @@ static int spare_ancestors(const char *parent, const char *output, struct err *e
 static int add_parent(json_t *params, const struct options *o, struct err *e)
 {
 	const char *path = o->parent;
-	char uuid[2 * 16 + 1], digest[2 * SHA256_BYTES + 1];
 	const char *slash = strrchr(path, '/');
 	struct snap_info info;
+	char uuid[2 * sizeof info.uuid + 1], digest[2 * SHA256_BYTES + 1];
 	int r = snap_peek(path, NULL, &info, e);
 
 	if (r)
@@ -83,12 +83,10 @@ static int add_parent(json_t *params, const struct options *o, struct err *e)
 		r = spare_ancestors(path, o->output, e);
 	if (r)
 		return r;
-	for (int i = 0; i < 16; i++)
-		snprintf(uuid + 2 * i, 3, "%02x", info.uuid[i]);
-	json_object_set_new(params, "parent",
-			    json_pack("{s:s, s:s, s:s}", "uuid", uuid, "digest",
-				      sha256_hex(info.digest, digest), "file",
-				      slash ? slash + 1 : path));
+	json_object_set_new(
+	    params, "parent",
+	    json_pack("{s:s, s:s, s:s}", "uuid", num_hex(info.uuid, sizeof info.uuid, uuid),
+		      "digest", sha256_hex(info.digest, digest), "file", slash ? slash + 1 : path));
 	return 0;
 }
 

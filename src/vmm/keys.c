@@ -69,10 +69,8 @@ static json_t *scrypt_json(const struct snap_kdf *kdf)
 {
 	char salt[2 * SNAP_SCRYPT_SALT_BYTES + 1];
 
-	for (size_t i = 0; i < SNAP_SCRYPT_SALT_BYTES; i++)
-		snprintf(salt + 2 * i, 3, "%02x", kdf->salt[i]);
 	return json_pack("{s:i, s:i, s:i, s:s}", "log_n", kdf->log_n, "r", kdf->r, "p", kdf->p,
-			 "salt", salt);
+			 "salt", num_hex(kdf->salt, SNAP_SCRYPT_SALT_BYTES, salt));
 }
 
 int keys_send(const struct keys_out *k, json_t *params, int *fds, uint32_t *n, struct err *e)

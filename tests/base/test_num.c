@@ -107,6 +107,23 @@ static void little_endian_at_any_place(void **state)
 	assert_memory_equal(b, "\x01\x02\xcc\xdd", 4);
 }
 
+static void hexadecimal_both_ways(void **state)
+{
+	const uint8_t bytes[] = {0x00, 0x19, 0xaf, 0xf0, 0xff};
+	char text[2 * sizeof bytes + 2] = {0};
+	uint8_t back[sizeof bytes];
+
+	text[2 * sizeof bytes + 1] = '!';
+	assert_string_equal(num_hex(bytes, sizeof bytes, text), "0019aff0ff");
+	assert_int_equal(text[2 * sizeof bytes + 1], '!');
+	assert_true(num_unhex(text, back, sizeof back));
+	assert_memory_equal(back, bytes, sizeof bytes);
+	assert_string_equal(num_hex(bytes, 0, text), "");
+	assert_false(num_unhex("0A", back, 1));
+	assert_false(num_unhex("0g", back, 1));
+	assert_false(num_unhex("0", back, 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -115,6 +132,7 @@ int main(void)
 	    cmocka_unit_test(arithmetic_says_when_it_overflows),
 	    cmocka_unit_test(inside_holds_at_the_edges),
 	    cmocka_unit_test(little_endian_at_any_place),
+	    cmocka_unit_test(hexadecimal_both_ways),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
