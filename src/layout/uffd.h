@@ -36,7 +36,7 @@ enum uffd_mode { UFFD_MISSING = 1, UFFD_PROTECT = 2, UFFD_MAPPING = 4 };
  *
  * Through /dev/userfaultfd where there is one, which is a question of its permissions; else as a
  * privilege of the process (Documentation/admin-guide/mm/userfaultfd.rst). Returns 0, or -ERR_IO
- * with what to do about it.
+ * with what to do about it: @u has none then.
  */
 int uffd_open(struct uffd *u, const struct guest_mem *mem, struct err *e) MUST_CHECK;
 void uffd_close(struct uffd *u);

@@ -100,14 +100,6 @@ int backends_consoles(struct backends *b, const char *console, const struct opti
 	return r;
 }
 
-bool backends_has(const struct backends *b, const char *id)
-{
-	for (uint32_t i = 0; i < b->n; i++)
-		if (!strcmp(b->item[i].id, id))
-			return true;
-	return false;
-}
-
 void backends_close(struct backends *b)
 {
 	for (uint32_t i = 0; i < b->n; i++) {

@@ -29,7 +29,6 @@ int backends_tap(struct backends *b, const char *id, const char *name, struct er
 int backends_console(struct backends *b, const char *id, const char *target,
 		     struct err *e) MUST_CHECK;
 
-bool backends_has(const struct backends *b, const char *id);
 void backends_close(struct backends *b);
 
 /** backends_consoles() - those of --console and --serial N=TARGET: com1 gets @console, or nothing. */

@@ -273,8 +273,8 @@ static int build(struct vm *vm, const struct vm_setup *s, struct err *e)
 {
 	int r = new_memory(vm, s, e);
 
-	if (!r && uffd_open(&vm->uffd, &vm->mem, &vm->no_uffd))
-		vm->uffd.fd = -1;
+	if (!r)
+		(void)!uffd_open(&vm->uffd, &vm->mem, &vm->no_uffd);
 	vm->host = calloc(1, sizeof *vm->host);
 	if (!vm->host)
 		return err_set(e, ERR_NOMEM, "out of memory");
