@@ -2,6 +2,8 @@
 /* The guest that src/arch/probe.c runs: at EL1, MMU off. */
 #include "arch/aarch64/kvm.h"
 
+#include <unistd.h>
+
 #define EXIT_ADDRESS 0x100000
 #define PSTATE_EL1H_MASKED 0x3c5
 
@@ -26,7 +28,11 @@ int probe_vcpu_(int vm, struct err *e)
 	int fd = kvm_do(vm, KVM_CREATE_VCPU, 0, e);
 	int r = fd < 0 ? fd : kvm_do(vm, KVM_ARM_PREFERRED_TARGET, &init, e);
 
-	return r < 0 ? r : (r = kvm_do(fd, KVM_ARM_VCPU_INIT, &init, e)) < 0 ? r : fd;
+	if (r >= 0)
+		r = kvm_do(fd, KVM_ARM_VCPU_INIT, &init, e);
+	if (r < 0 && fd >= 0)
+		close(fd);
+	return r < 0 ? r : fd;
 }
 
 static uint64_t core(uint64_t number)
