@@ -4,8 +4,6 @@
 
 #include <stdlib.h>
 
-#define PSTATE_EL1H_MASKED 0x3c5 /* EL1 with its own stack pointer; D, A, I and F masked */
-
 struct arch_image {
 	struct arch_files files;
 	struct io_src start; /* the kernel, unpacked if need be, or the bootloader */
@@ -100,10 +98,9 @@ static int load_row(const struct io_src *file, const char *row, uint64_t offset,
 	return load_file(file, *entry, vm->mem, e);
 }
 
-static int set_core(struct arch_vcpu *c, uint64_t number, uint64_t value, struct err *e)
+static int set_reg(struct arch_vcpu *c, uint64_t id, uint64_t value, struct err *e)
 {
-	return reg_set_(c->fd, KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | number, &value,
-			e);
+	return reg_set_(c->fd, id, &value, e);
 }
 
 /* What the boot protocol has in x0: the device tree. Firmware of a protected VM comes first, and is
@@ -119,15 +116,15 @@ static int start(struct arch_vm *vm, const struct arch_image *image, uint64_t en
 		r = load_row(image->files.pvm_firmware, "AARCH64_PROTECTED_VM_FW_START", 0, vm,
 			     &first, e);
 		if (!r)
-			r = set_core(c, KVM_REG_ARM_CORE_REG(regs.regs[1]), entry, e);
+			r = set_reg(c, CORE_REG(regs.regs[1]), entry, e);
 		if (!r)
-			r = set_core(c, KVM_REG_ARM_CORE_REG(regs.regs[2]), image->start.size, e);
+			r = set_reg(c, CORE_REG(regs.regs[2]), image->start.size, e);
 	}
 	if (!r)
-		r = set_core(c, KVM_REG_ARM_CORE_REG(regs.pstate), PSTATE_EL1H_MASKED, e);
+		r = set_reg(c, CORE_REG(regs.pstate), PSTATE_EL1H_MASKED, e);
 	if (!r)
-		r = set_core(c, KVM_REG_ARM_CORE_REG(regs.regs[0]), fdt, e);
-	return r ? r : set_core(c, KVM_REG_ARM_CORE_REG(regs.pc), first, e);
+		r = set_reg(c, CORE_REG(regs.regs[0]), fdt, e);
+	return r ? r : set_reg(c, CORE_REG(regs.pc), first, e);
 }
 
 int arch_boot(struct arch_vm *vm, const struct arch_image *image, const struct machine *m,

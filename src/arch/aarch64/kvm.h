@@ -45,6 +45,12 @@ struct arch_vm {
 int attr_get_(int fd, uint32_t group, uint64_t attr, void *value, struct err *e);
 int attr_set_(int fd, uint32_t group, uint64_t attr, const void *value, struct err *e);
 
+/* KVM's number of a register of 64 bits, by its place in struct kvm_regs; and what PSTATE is where
+ * code starts: EL1 with its own stack pointer; D, A, I and F masked. */
+#define CORE_REG(place)                                                                            \
+	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(place))
+#define PSTATE_EL1H_MASKED 0x3c5
+
 int reg_get_(int vcpu_fd, uint64_t id, void *value, struct err *e);
 int reg_set_(int vcpu_fd, uint64_t id, const void *value, struct err *e);
 

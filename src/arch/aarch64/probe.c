@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #define EXIT_ADDRESS 0x100000
-#define PSTATE_EL1H_MASKED 0x3c5
 
 #define WORD(at, v) [(at)] = (v) & 0xff, [(at) + 1] = (v) >> 8 & 0xff,                             \
 		    [(at) + 2] = (v) >> 16 & 0xff, [(at) + 3] = (v) >> 24 & 0xff
@@ -35,22 +34,17 @@ int probe_vcpu_(int vm, struct err *e)
 	return r < 0 ? r : fd;
 }
 
-static uint64_t core(uint64_t number)
-{
-	return KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | number;
-}
-
 int probe_enter_(int vcpu, uint64_t pc, struct err *e)
 {
 	uint64_t pstate = PSTATE_EL1H_MASKED;
-	int r = reg_set_(vcpu, core(KVM_REG_ARM_CORE_REG(regs.pstate)), &pstate, e);
+	int r = reg_set_(vcpu, CORE_REG(regs.pstate), &pstate, e);
 
-	return r ? r : reg_set_(vcpu, core(KVM_REG_ARM_CORE_REG(regs.pc)), &pc, e);
+	return r ? r : reg_set_(vcpu, CORE_REG(regs.pc), &pc, e);
 }
 
 int probe_counter_(int vcpu, uint64_t *out, struct err *e)
 {
-	return reg_get_(vcpu, core(KVM_REG_ARM_CORE_REG(regs.regs[0])), out, e);
+	return reg_get_(vcpu, CORE_REG(regs.regs[0]), out, e);
 }
 
 bool probe_left_(const struct kvm_run *run)
