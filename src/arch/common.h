@@ -80,6 +80,5 @@ void msi_fini_(struct msi_table *t);
 
 /* By each architecture: its VM's. */
 struct msi_table *arch_msi_(struct arch_vm *vm);
-int arch_fd_(const struct arch_vm *vm);
 
 #endif

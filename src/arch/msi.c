@@ -154,7 +154,7 @@ int arch_doorbell(struct arch_vm *vm, bool on, struct gpa at, uint16_t value, in
 	    .fd = fd,
 	    .flags = KVM_IOEVENTFD_FLAG_DATAMATCH | (on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
 	};
-	int r = kvm_do(arch_fd_(vm), KVM_IOEVENTFD, &io, e);
+	int r = kvm_do(arch_msi_(vm)->vm_fd, KVM_IOEVENTFD, &io, e);
 
 	return r < 0 ? r : 0;
 }

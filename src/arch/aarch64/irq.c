@@ -42,8 +42,3 @@ struct msi_table *arch_msi_(struct arch_vm *vm)
 {
 	return &vm->msi;
 }
-
-int arch_fd_(const struct arch_vm *vm)
-{
-	return vm->fd;
-}
