@@ -89,14 +89,13 @@ static int measure(int vcpu, struct kvm_run *run, struct arch_speed *out, struct
 int arch_host_speed(int kvm_fd, struct arch_speed *out, struct err *e)
 {
 	*out = (struct arch_speed){0};
-	int size = kvm_do(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0, e);
-	int vm = size < 0 ? size : kvm_do(kvm_fd, KVM_CREATE_VM, 0, e);
+	int vm = kvm_do(kvm_fd, KVM_CREATE_VM, 0, e);
 	if (vm < 0)
 		return vm;
 
 	int vcpu = -1;
-	struct kvm_run *run = MAP_FAILED;
-	size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
+	struct kvm_run *run = NULL;
+	size_t run_bytes, bytes = (size_t)sysconf(_SC_PAGESIZE);
 	void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int r = page == MAP_FAILED ? err_sys(e, ERR_NOMEM, errno, "mmap") : 0;
 	if (!r) {
@@ -108,12 +107,11 @@ int arch_host_speed(int kvm_fd, struct arch_speed *out, struct err *e)
 	if (r >= 0)
 		r = vcpu = probe_vcpu_(vm, e);
 	if (r >= 0) {
-		run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-		r = run == MAP_FAILED ? err_sys(e, ERR_KVM, errno, "cannot map a vCPU")
-				      : measure(vcpu, run, out, e);
+		run = kvm_run_map_(kvm_fd, vcpu, 0, &run_bytes, e);
+		r = run ? measure(vcpu, run, out, e) : e ? -e->code : -ERR_KVM;
 	}
-	if (run != MAP_FAILED)
-		munmap(run, (size_t)size);
+	if (run)
+		munmap(run, run_bytes);
 	if (vcpu >= 0)
 		close(vcpu);
 	if (page != MAP_FAILED)
