@@ -142,20 +142,6 @@ static const struct bus_ops port_ops = {.read = port_read, .write = port_write};
 
 /* --- life ---------------------------------------------------------------------------------- */
 
-static void pause(struct device *d)
-{
-	/* Nothing is ever in flight. */
-}
-
-static void resume(struct device *d)
-{
-}
-
-static void pre_save(struct device *d)
-{
-	/* st is what the registers are read from. */
-}
-
 static int check(const struct device *d, const void *state, struct err *e)
 {
 	const struct pci_host_state *st = state;
@@ -192,9 +178,10 @@ static void host_free(struct device *d)
 static const struct device_class host_class = {
     .type = "pci-host",
     .state = &pci_host_state_desc,
-    .pause = pause,
-    .resume = resume,
-    .pre_save = pre_save,
+    /* Nothing is ever in flight, and st is what the registers are read from. */
+    .pause = device_nothing,
+    .resume = device_nothing,
+    .pre_save = device_nothing,
     .check = check,
     .post_load = post_load,
     .reset = reset,

@@ -197,11 +197,6 @@ static void on_resume(struct device *d)
 	update(p);
 }
 
-/* st says up to when the alarm was looked for; the rest follows from the time of the resume. */
-static void on_pre_save(struct device *d)
-{
-}
-
 /* The guest sets every register as it likes; seconds come from a clock of 64 bits. */
 static int on_check(const struct device *d, const void *state, struct err *e)
 {
@@ -244,7 +239,8 @@ static const struct device_class pl031_class = {
     .state = &pl031_state_desc,
     .pause = on_pause,
     .resume = on_resume,
-    .pre_save = on_pre_save,
+    /* st says up to when the alarm was looked for; the rest follows from the time of the resume. */
+    .pre_save = device_nothing,
     .check = on_check,
     .post_load = on_post_load,
     .reset = on_reset,

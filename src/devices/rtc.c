@@ -326,11 +326,6 @@ static void on_resume(struct device *d)
 	update(r);
 }
 
-/* st says what was collected and up to when; the rest follows from the time of the resume. */
-static void on_pre_save(struct device *d)
-{
-}
-
 static int on_check(const struct device *d, const void *state, struct err *e)
 {
 	const struct rtc_state *st = state;
@@ -371,7 +366,8 @@ static const struct device_class rtc_class = {
     .state = &rtc_state_desc,
     .pause = on_pause,
     .resume = on_resume,
-    .pre_save = on_pre_save,
+    /* st says what was collected and up to when; the rest follows from the time of the resume. */
+    .pre_save = device_nothing,
     .check = on_check,
     .post_load = on_post_load,
     .reset = on_reset,

@@ -243,11 +243,6 @@ static void drive_all(struct device *d)
 		drive(s, i);
 }
 
-/* The pause counted down to where it was, and the timer is set when it ends. */
-static void on_nothing(struct device *d)
-{
-}
-
 static bool sane(const struct stall_vcpu *v)
 {
 	uint64_t period = period_ns(v);
@@ -295,7 +290,8 @@ static const struct device_class stall_class = {
     .state = &stall_state_desc,
     .pause = on_pause,
     .resume = on_resume,
-    .pre_save = on_nothing,
+    /* The pause counted down to where it was, and the timer is set when it ends. */
+    .pre_save = device_nothing,
     .check = on_check,
     .post_load = drive_all,
     .reset = on_reset,

@@ -343,11 +343,6 @@ static void on_resume(struct device *d)
 	tell_room(uart_of(d));
 }
 
-/* What was sent is at the far end already, and st is all there is. */
-static void on_pre_save(struct device *d)
-{
-}
-
 static int on_check(const struct device *d, const void *state, struct err *e)
 {
 	const struct uart_state *st = state;
@@ -375,22 +370,17 @@ static void on_reset(struct device *d)
 	tell_room(u);
 }
 
-static void on_free(struct device *d)
-{
-	pthread_mutex_destroy(&d->lock);
-	free(uart_of(d));
-}
-
 static const struct device_class uart_class = {
     .type = "uart",
     .state = &uart_state_desc,
     .pause = on_pause,
     .resume = on_resume,
-    .pre_save = on_pre_save,
+    /* What was sent is at the far end already, and st is all there is. */
+    .pre_save = device_nothing,
     .check = on_check,
     .post_load = on_post_load,
     .reset = on_reset,
-    .free = on_free,
+    .free = device_free,
 };
 
 struct device *uart_new(const char *id, struct irq_line irq, struct serial_end *end, struct err *e)
