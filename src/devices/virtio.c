@@ -378,3 +378,9 @@ void virtio_fini_(struct virtio *v)
 	}
 	pthread_mutex_destroy(&v->fn.dev.lock);
 }
+
+void virtio_free_(struct device *d)
+{
+	virtio_fini_((struct virtio *)d);
+	free(d);
+}

@@ -369,12 +369,6 @@ static int balloon_check(const struct device *d, const void *state, struct err *
 	return r;
 }
 
-static void balloon_free(struct device *d)
-{
-	virtio_fini_((struct virtio *)d);
-	free(d);
-}
-
 static const struct device_class balloon_class = {
     .type = "virtio-balloon",
     .state = &virtio_balloon_state_desc,
@@ -384,7 +378,7 @@ static const struct device_class balloon_class = {
     .check = balloon_check,
     .post_load = virtio_post_load_,
     .reset = virtio_reset_, /* what is asked for stays: that is no wish of the guest */
-    .free = balloon_free,
+    .free = virtio_free_,
 };
 
 static const struct virtio_kind balloon_kind = {

@@ -114,12 +114,6 @@ static void work(struct virtio *v, struct virtio_queue *q)
 
 /* --- life ---------------------------------------------------------------------------------- */
 
-static void console_free(struct device *d)
-{
-	virtio_fini_((struct virtio *)d);
-	free(d);
-}
-
 static const struct device_class console_class = {
     .type = "virtio-console",
     .state = &virtio_console_state_desc,
@@ -129,7 +123,7 @@ static const struct device_class console_class = {
     .check = virtio_check_,
     .post_load = virtio_post_load_,
     .reset = virtio_reset_,
-    .free = console_free,
+    .free = virtio_free_,
 };
 
 static const struct virtio_kind console_kind = {

@@ -111,6 +111,8 @@ void virtio_pre_save_(struct device *d);
 int virtio_check_(const struct device *d, const void *st, struct err *e);
 void virtio_post_load_(struct device *d);
 void virtio_reset_(struct device *d);
+/* For kinds that own nothing but themselves; struct virtio is their first member. */
+void virtio_free_(struct device *d);
 
 /* virtio_pci.c: registers. virtio.c: what they do. */
 extern const struct pci_fn_ops virtio_pci_ops_;

@@ -49,12 +49,6 @@ static void work(struct virtio *v, struct virtio_queue *q)
 		virtio_again_(q);
 }
 
-static void rng_free(struct device *d)
-{
-	virtio_fini_((struct virtio *)d);
-	free(d);
-}
-
 static const struct device_class rng_class = {
     .type = "virtio-rng",
     .state = &virtio_rng_state_desc,
@@ -64,7 +58,7 @@ static const struct device_class rng_class = {
     .check = virtio_check_,
     .post_load = virtio_post_load_,
     .reset = virtio_reset_,
-    .free = rng_free,
+    .free = virtio_free_,
 };
 
 static const struct virtio_kind rng_kind = {
