@@ -234,9 +234,13 @@ static int protect(struct uffd *u, struct uffdio_range range, bool on, struct er
 /* Older kernels, as 6.1, take no range that is in more than one mapping. */
 int uffd_protect(struct uffd *u, uint64_t offset, uint64_t bytes, bool on, struct err *e)
 {
+	uint64_t end;
 	int r = 0;
 
-	for (uint64_t end = offset + bytes; !r && offset < end;) {
+	/* Behind the end of memory there is no mapping to come to. */
+	if (!num_add(offset, bytes, &end) || end > u->mem->size)
+		end = u->mem->size;
+	while (!r && offset < end) {
 		uint64_t mapping = mem_mapping_end(u->mem, offset),
 			 step = (mapping < end ? mapping : end) - offset;
 		r = protect(u, pages(u, offset, step), on, e);

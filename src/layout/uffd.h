@@ -65,8 +65,9 @@ bool uffd_next(struct uffd *u, struct uffd_fault *out);
 int uffd_fill(struct uffd *u, uint64_t offset, const void *src, uint64_t bytes,
 	      struct err *e) MUST_CHECK;
 
-/** uffd_protect() - @on: writes to these pages, whether they are there or not, wait from now on; else
- * they go on, and who waits does too. Returns 0, -ERR_NOMEM, -ERR_IO. */
+/** uffd_protect() - @on: writes to these pages, whether they are there or not, wait from now on;
+ * else they go on, and who waits does too. None are behind the end of memory. Returns 0,
+ * -ERR_NOMEM, -ERR_IO. */
 int uffd_protect(struct uffd *u, uint64_t offset, uint64_t bytes, bool on,
 		 struct err *e) MUST_CHECK;
 

@@ -283,6 +283,23 @@ static void not_protected_any_more_lets_writers_go(void **state)
 	}
 }
 
+static void protection_ends_where_memory_does(void **state)
+{
+	uint64_t last = m.size - page(1);
+	struct err e = ERR_INIT;
+
+	need_uffd();
+	if (uffd_can_protect(&u, &e)) {
+		print_message("skipped: %s\n", e.msg);
+		skip();
+	}
+	assert_int_equal(uffd_register(&u, last, page(1), UFFD_PROTECT, &e), 0);
+	assert_int_equal(uffd_protect(&u, last, page(3), true, &e), 0);
+	assert_int_equal(uffd_protect(&u, m.size, page(1), true, &e), 0);
+	assert_int_equal(uffd_protect(&u, last, UINT64_MAX, false, &e), 0);
+	assert_int_equal(uffd_unregister(&u, last, page(1), &e), 0);
+}
+
 static void closing_lets_everybody_go(void **state)
 {
 	struct toucher t;
@@ -323,6 +340,7 @@ int main(void)
 	    TEST(pages_given_back_are_missing),
 	    TEST(nobody_waits_where_nothing_is_registered),
 	    TEST(not_protected_any_more_lets_writers_go),
+	    TEST(protection_ends_where_memory_does),
 	    TEST(closing_lets_everybody_go),
 	    TEST(what_cannot_be_is_an_error),
 	};
