@@ -426,7 +426,8 @@ int snap_reader_chunk(struct snap_reader *r, uint64_t chunk, uint8_t *out,
  * snap_read_ram() - a piece of the RAM stream
  * @offset: in the stream: the backed regions of the layout back to back
  *
- * Reads and checks only the leaves and chunks needed, and keeps the last of each.
+ * For tests and fuzzers; the programs go by chunks. Reads and checks only the leaves and chunks
+ * needed, and keeps the last of each.
  * Returns 0, -ERR_RANGE (outside the stream), or what snap_load_ram() returns.
  */
 int snap_read_ram(struct snap *s, uint64_t offset, void *out, size_t n, struct err *e) MUST_CHECK;
