@@ -173,13 +173,26 @@ uint64_t mem_next_data(const struct guest_mem *m, uint64_t offset)
 {
 	if (m->is_private)
 		return mem_next_private_(m, offset, m->size);
-	/* Memory without a file, and huge pages, which are there from the beginning. */
-	if (m->fd < 0 || m->page_bytes == MEM_HUGE_BYTES)
+	/* Huge pages are there from the beginning. */
+	if (!mem_is_file(m))
 		return offset;
 	off_t at = lseek(m->fd, (off_t)offset, SEEK_DATA);
 	if (at < 0)
 		return errno == ENXIO ? UINT64_MAX : offset;
 	return (uint64_t)at;
+}
+
+bool mem_is_file(const struct guest_mem *m)
+{
+	return m->fd >= 0 && !m->is_private && m->page_bytes != MEM_HUGE_BYTES;
+}
+
+int mem_fill(const struct guest_mem *m, uint64_t offset, const void *src, uint64_t bytes,
+	     struct err *e)
+{
+	int r = io_write_all_at(m->fd, src, bytes, offset, e);
+
+	return r == -ERR_NOSPACE ? err_set(e, ERR_NOMEM, "the host has no more memory") : r;
 }
 
 bool mem_has_data(const struct guest_mem *m, uint64_t offset, uint64_t bytes)

@@ -103,6 +103,19 @@ void mem_unmap_again(const struct guest_mem *m, uint8_t *again);
 /** mem_next_data() - the first byte from @offset of the mapping on that may have been written to;
  * UINT64_MAX if there is none. Reading what lies before would fill holes of the file. */
 uint64_t mem_next_data(const struct guest_mem *m, uint64_t offset);
+/** mem_is_file() - is its file, byte for byte, what is in memory? Not that of huge pages, and
+ * private memory has none of its own. */
+bool mem_is_file(const struct guest_mem *m);
+/**
+ * mem_fill() - the first that is written to these bytes of memory that is a file
+ *
+ * To the file: pages that are written whole are not cleared first, and mapped only when somebody
+ * needs them there, which is a small part of the cost of writing to each where it is mapped. It is
+ * not tracked. Returns 0, -ERR_NOMEM (the host has no more), -ERR_IO.
+ */
+int mem_fill(const struct guest_mem *m, uint64_t offset, const void *src, uint64_t bytes,
+	     struct err *e) MUST_CHECK;
+
 /** mem_has_data() - may any of these bytes have been? Looks no further than at them. */
 bool mem_has_data(const struct guest_mem *m, uint64_t offset, uint64_t bytes);
 

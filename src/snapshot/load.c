@@ -14,6 +14,7 @@
 struct load {
 	struct snap *s;
 	struct guest_mem *ram; /* NULL to verify only */
+	bool to_file;	       /* that it is */
 	const struct snap_progress *progress;
 	pthread_mutex_t lock;
 	struct walk walk;
@@ -44,6 +45,23 @@ static void fail(struct load *l, int r, const struct err *e)
 	pthread_mutex_unlock(&l->lock);
 }
 
+/* Where the bytes of a chunk come first; deliver() brings them to where they belong. */
+static uint8_t *room(const struct loader *t, uint64_t chunk)
+{
+	const struct load *l = t->l;
+
+	return l->ram && !l->to_file ? l->ram->host + geometry_chunk(&l->s->g, chunk).offset
+				     : t->scratch;
+}
+
+static int deliver(const struct loader *t, uint64_t chunk, struct err *e)
+{
+	const struct load *l = t->l;
+	struct snap_span s = geometry_chunk(&l->s->g, chunk);
+
+	return l->to_file ? mem_fill(l->ram, s.offset, t->scratch, s.bytes, e) : 0;
+}
+
 static int load_frame(struct loader *t, const struct entry *en, uint64_t chunk, uint8_t *frame,
 		      struct err *e)
 {
@@ -62,9 +80,9 @@ static int load_frame(struct loader *t, const struct entry *en, uint64_t chunk, 
 				      "frame of zeros is not as it must be");
 		return 0;
 	}
-	struct snap_span span = geometry_chunk(&l->s->g, chunk);
-	return chunk_decode(t->zstd, st.data, st.n, st.at,
-			    l->ram ? l->ram->host + span.offset : t->scratch, span.bytes, e);
+	r = chunk_decode(t->zstd, st.data, st.n, st.at, room(t, chunk),
+			 geometry_chunk(&l->s->g, chunk).bytes, e);
+	return r ? r : deliver(t, chunk, e);
 }
 
 /* Whoever maps the file sees these bytes. */
@@ -82,16 +100,15 @@ static int check_zeros(struct loader *t, uint64_t chunk, struct err *e)
 	return r;
 }
 
-/* From where it lies straight into memory. */
 static int load_raw(struct loader *t, const struct entry *en, uint64_t chunk, struct err *e)
 {
-	struct load *l = t->l;
-	uint8_t *out = l->ram ? l->ram->host + geometry_chunk(&l->s->g, chunk).offset : t->scratch;
 	int r = 0;
 
-	if (en->kind == ENTRY_RAW)
-		return read_checked_(l->s->src, out, en->length, en->offset, en->digest,
-				     "RAM chunk", e);
+	if (en->kind == ENTRY_RAW) {
+		r = read_checked_(t->l->s->src, room(t, chunk), en->length, en->offset, en->digest,
+				  "RAM chunk", e);
+		return r ? r : deliver(t, chunk, e);
+	}
 	for (uint32_t i = 0; !r && i < en->chunks; i++)
 		r = check_zeros(t, chunk + i, e);
 	return r;
@@ -100,15 +117,15 @@ static int load_raw(struct loader *t, const struct entry *en, uint64_t chunk, st
 /* Chunks that the file leaves to its parents. What else they hold is not looked at. */
 static int load_from_parents(struct loader *t, uint64_t chunk, uint64_t n, struct err *e)
 {
-	struct load *l = t->l;
 	int r = 0;
 
 	for (uint64_t end = chunk + n, zeros; !r && chunk < end; chunk += zeros ? zeros : 1) {
-		uint8_t *out = l->ram ? l->ram->host + geometry_chunk(&l->s->g, chunk).offset
-				      : t->scratch;
 		r = snap_reader_zeros(t->reader, chunk, &zeros, e);
-		if (!r && !zeros)
-			r = snap_reader_chunk(t->reader, chunk, out, e);
+		if (r || zeros)
+			continue;
+		r = snap_reader_chunk(t->reader, chunk, room(t, chunk), e);
+		if (!r)
+			r = deliver(t, chunk, e);
 	}
 	return r;
 }
@@ -242,6 +259,7 @@ static int load_all(struct snap *s, struct guest_mem *ram, const struct snap_loa
 		return err_set(e, ERR_NOMEM, "out of memory");
 	l->s = s;
 	l->ram = ram;
+	l->to_file = ram && mem_is_file(ram);
 	l->progress = opts ? &opts->progress : &none.progress;
 	l->err = (struct err)ERR_INIT;
 	pthread_mutex_init(&l->lock, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layout/mem.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,26 @@ static void memory_is_one_and_sparse(void **state)
 	v = 42;
 	assert_false(mem_read(&m, gpa(HIGH - 4), &v, 8));
 	assert_int_equal(v, 42);
+}
+
+static void what_is_filled_is_where_it_belongs(void **state)
+{
+	struct err e = ERR_INIT;
+	uint64_t high = LOW_END + 5 * MIB; /* of the mapping */
+	uint8_t page[8192];
+	struct stat st;
+
+	memset(page, 7, sizeof page);
+	assert_true(mem_is_file(&m));
+	assert_int_equal(mem_fill(&m, high, page, sizeof page, &e), 0);
+	assert_memory_equal(mem_ro(&m, gpa(HIGH + 5 * MIB), sizeof page), page, sizeof page);
+	assert_int_equal(fstat(m.fd, &st), 0);
+	assert_int_equal(st.st_blocks * 512, sizeof page);
+	/* A host without any is told of; where memory is mapped it ends the process. */
+	struct guest_mem full = m;
+	full.fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(mem_fill(&full, high, page, sizeof page, &e), -ERR_NOMEM);
+	close(full.fd);
 }
 
 static void neighbours_count_as_one(void **state)
@@ -414,6 +435,7 @@ int main(void)
 	    TEST(hostile_ranges_are_nowhere),
 	    TEST(memory_is_one_and_sparse),
 	    TEST(what_is_discarded_is_zero_and_takes_no_room),
+	    TEST(what_is_filled_is_where_it_belongs),
 	    TEST(neighbours_count_as_one),
 	    TEST(huge_pages_are_where_the_guest_has_them),
 	    TEST(writes_are_known_once_somebody_asks),
