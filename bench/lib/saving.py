@@ -25,7 +25,8 @@ class Codec:
     """What two threads of zstd come to with these contents, in chunks of vmm's size, and nothing
     else to do: the limit of a save by two threads. A contestant as far as taking turns goes."""
 
-    def __init__(self, bench):
+    def __init__(self, bench, chunk=64 << 10):
+        self.chunk = chunk
         pages = [page for _, page in bench.contents.pages]
         self.bytes = len(pages) * PAGE
         self.halves = [bench.home() / f"half{n}" for n in (0, 1)]
@@ -37,8 +38,8 @@ class Codec:
 
     def run(self):
         """Seconds and bytes, of two processes at the same time."""
-        text = command(["sh", "-c", "zstd -b1 -i1 -B65536 $0 2>&1 & zstd -b1 -i1 -B65536 $1 2>&1;"
-                        " wait", *self.halves])
+        one = f"zstd -b1 -i1 -B{self.chunk}"
+        text = command(["sh", "-c", f"{one} $0 2>&1 & {one} $1 2>&1; wait", *self.halves])
         found = re.findall(r"(half\d)\D[^\r]*-> *(\d+) \(.*?\), *([\d.]+) MB/s", text)
         last = {name: (int(stored), float(speed)) for name, stored, speed in found}
         if len(last) != 2:

@@ -5,7 +5,7 @@ import math
 import statistics
 
 # Values are kept in seconds, bytes or as they are; shown in these.
-UNITS = {"ms": 1000, "s": 1, "MiB": 1 / (1 << 20), "s/GiB": 1, "%": 100}
+UNITS = {"us": 1000000, "ms": 1000, "s": 1, "MiB": 1 / (1 << 20), "s/GiB": 1, "%": 100}
 OURS = "vmm"
 
 
