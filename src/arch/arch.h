@@ -152,6 +152,9 @@ int arch_log_writes(struct arch_vm *vm, bool on, struct err *e) MUST_CHECK;
  * memory. On failure some of it may have been. */
 int arch_collect_writes(struct arch_vm *vm, uint64_t *pages, struct err *e) MUST_CHECK;
 
+/** arch_vcpu_keep() - what the processor is, and no reset changes, becomes in @st as in @of. */
+void arch_vcpu_keep(void *st, const void *of);
+
 /** arch_vcpu_check(), arch_irqchip_check() - pure. Trust: values have the right types, nothing more. */
 int arch_vcpu_check(const void *st, struct err *e) MUST_CHECK;
 int arch_irqchip_check(const void *st, struct err *e) MUST_CHECK;

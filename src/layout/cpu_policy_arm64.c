@@ -16,15 +16,6 @@ static uint32_t features_of(const struct host *h)
 	       (host_has(h, "ARM_PMU_V3") ? ARM64_FEATURE_PMU : 0);
 }
 
-/* Registers that a policy is about; the rest is the guest's own. */
-static bool is_told(uint64_t id)
-{
-	enum arm64_kind kind = arm64_kind(id);
-
-	return arm64_is_id(id) || arm64_is_identity(id) || kind == ARM64_KIND_FIRMWARE ||
-	       kind == ARM64_KIND_HYPERCALLS;
-}
-
 int cpu_policy_coherent(const struct cpu_policy *p, struct err *e)
 {
 	const uint32_t known = ARM64_FEATURE_PMU | ARM64_FEATURE_SVE |
@@ -36,7 +27,7 @@ int cpu_policy_coherent(const struct cpu_policy *p, struct err *e)
 			       p->features & ~known);
 	for (uint32_t i = 0; i < p->reg_n; i++) {
 		uint64_t id = p->reg[i].id;
-		if (!is_told(id) || arm64_reg_bytes(id) > sizeof p->reg[i].value)
+		if (!arm64_tells_of_processor(id) || arm64_reg_bytes(id) > sizeof p->reg[i].value)
 			return err_set(e, ERR_RANGE, "register %s tells nothing of the processor",
 				       arm64_reg_name(id, name, sizeof name));
 	}
@@ -100,7 +91,7 @@ static int begin(const struct host *h, struct cpu_policy *out, struct err *e)
 	out->stolen_time = host_has(h, "STEAL_TIME");
 	memcpy(out->sve_lengths, h->sve_lengths, sizeof out->sve_lengths);
 	for (uint32_t i = 0; i < h->reg_n; i++) {
-		if (!is_told(h->reg[i].id))
+		if (!arm64_tells_of_processor(h->reg[i].id))
 			continue;
 		if (out->reg_n == CPU_POLICY_ARM64_MAX)
 			return err_set(e, ERR_LIMIT, "too many registers that tell of a processor");

@@ -65,6 +65,15 @@ bool arm64_is_id(uint64_t id);
 /** arm64_is_identity() - one that tells which processor it is, or how large its caches are. */
 bool arm64_is_identity(uint64_t id);
 
+/** arm64_tells_of_processor() - either, or what KVM's firmware offers. The rest is the guest's. */
+static inline bool arm64_tells_of_processor(uint64_t id)
+{
+	enum arm64_kind kind = arm64_kind(id);
+
+	return arm64_is_id(id) || arm64_is_identity(id) || kind == ARM64_KIND_FIRMWARE ||
+	       kind == ARM64_KIND_HYPERCALLS;
+}
+
 /** arm64_id_unseen() - bits of an identification register that are of no use to a guest with
  * @features: of what only a hypervisor has, or what the features leave out. */
 uint64_t arm64_id_unseen(uint64_t id, uint32_t features);

@@ -3,6 +3,7 @@
 #include "state/arm64_gic.h"
 #include "state/arm64_vcpu.h"
 #include "state/acpi_pm.h"
+#include "state/boot.h"
 #include "state/clock.h"
 #include "state/debug_exit.h"
 #include "state/disk.h"
@@ -40,6 +41,10 @@ STATE_DEFINE(layout_params, LAYOUT_PARAMS_STATE, "layout-params", 1,
 STATE_DEFINE(layout, LAYOUT_STATE, "layout", 1, "The guest's physical memory map");
 STATE_DEFINE(machine_device, MACHINE_DEVICE_STATE, "machine-device", 1, "One device");
 STATE_DEFINE(machine, MACHINE_STATE, "machine", 1, "What is in the machine");
+NAMES(boot_role_names, [BOOT_KERNEL] = "kernel", [BOOT_INITRD] = "initrd",
+      [BOOT_FIRMWARE] = "firmware", [BOOT_PVM_FIRMWARE] = "pvm-firmware");
+STATE_DEFINE(boot_file, BOOT_FILE_STATE, "boot-file", 1, "A file that a machine starts from");
+STATE_DEFINE(boot, BOOT_STATE, "boot", 1, "What the machine starts from");
 NAMES(disk_format_names, [DISK_RAW] = "raw", [DISK_OVERLAY] = "overlay");
 STATE_DEFINE(disk_image_state, DISK_IMAGE_STATE, "disk-image", 1, "One image of a disk");
 STATE_DEFINE(disk_state, DISK_STATE, "disk", 1, "The images that hold a disk's contents");
@@ -102,6 +107,8 @@ const struct state_desc *const state_all[] = {
 	&machine_desc,
 	&snapshot_identity_desc,
 	&snapshot_ram_desc, &snapshot_parent_desc,
+	&boot_file_desc,
+	&boot_desc,
 	&disk_image_state_desc,
 	&disk_state_desc,
 	&host_cap_desc,

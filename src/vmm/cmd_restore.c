@@ -187,6 +187,7 @@ static int build_vm(const struct restore_options *o, struct restore_parts *s, st
 	    .hugepages = o->hugepages,
 	    .shared = s->ram.fd >= 0 ? &s->ram : NULL,
 	    .machine = s->machine,
+	    .image = &s->image,
 	    .verify = o->verify,
 	    .threads = o->threads,
 	    .progress = {progress_show, &bar, NULL},
@@ -233,6 +234,9 @@ int restore_go_on_(const struct restore_options *o, struct restore_parts *s, str
 	int r = open_own(o, s, &e);
 
 	if (!r)
+		r = image_find(snap_manifest_find(snap_manifest(s->snap), &boot_desc, ""),
+			       &o->image, &s->image, &e);
+	if (!r)
 		r = build_vm(o, s, &vm, &e);
 	if (r)
 		disks_undo(&s->backends);
@@ -243,6 +247,7 @@ int restore_go_on_(const struct restore_options *o, struct restore_parts *s, str
 	vm_free(vm);
 	/* Here and not by the process' end: what an overlay has is known to its file only now. */
 	backends_close(&s->backends);
+	image_close(&s->image);
 	return status;
 }
 
@@ -276,6 +281,12 @@ static int run(const struct command *self, int argc, char **argv)
 	    {'d', "disk", "ID=FILE", OPT_LIST, &o.disk, "where a saved disk is now"},
 	    {0, "overlays", "DIR", OPT_TEXT, &o.overlays,
 	     "where to put new overlays (beside the images)"},
+	    {0, "kernel", "FILE", OPT_TEXT, &o.image.kernel,
+	     "where the saved kernel is now, for a guest that starts again"},
+	    {0, "initrd", "FILE", OPT_TEXT, &o.image.initrd, "the initial RAM disk likewise"},
+	    {0, "bios", "FILE", OPT_TEXT, &o.image.bios, "the firmware likewise"},
+	    {0, "pvm-firmware", "FILE", OPT_TEXT, &o.image.pvm_firmware,
+	     "that of a protected VM likewise"},
 	    {0, "net", "ID=TAP", OPT_LIST, &o.net, "TAP device of a network"},
 	    {0, "console", "TARGET", OPT_TEXT, &o.console,
 	     "COM1: stdio, file:F, unix:F or none (stdio)"},

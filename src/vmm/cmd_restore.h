@@ -4,6 +4,7 @@
 #define VMM_CMD_RESTORE_H
 
 #include "vmm/backends.h"
+#include "vmm/image.h"
 #include "vmm/keys.h"
 #include "vmm/options.h"
 #include "vmm/process.h"
@@ -12,6 +13,7 @@ struct restore_options {
 	const char *file, *name, *console, *virtio_console, *clock, *overlays;
 	uint32_t threads, clones;
 	struct option_list disk, net, serial;
+	struct image_files image;
 	struct keys_in keys;
 	bool detach, paused, hugepages, lazy, no_workset, track, verify, json;
 };
@@ -24,6 +26,7 @@ struct restore_parts {
 	struct host *host;
 	struct findings *findings;
 	struct backends backends;
+	struct image image;
 	/* Of clones: memory that they share, fd -1 for none, and the machine as it is for this one.
 	 */
 	struct guest_mem ram;

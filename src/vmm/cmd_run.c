@@ -272,7 +272,7 @@ static int build_vm(const struct options *o, struct setup *s, struct vm **out, s
 	};
 	int r = vm_new(&setup, out, e);
 
-	return r ? r : vm_boot(*out, s->image.arch, e);
+	return r ? r : vm_boot(*out, &s->image, e);
 }
 
 static void close_all(struct setup *s)

@@ -65,7 +65,8 @@ static int take_disks(struct moment *m, struct save_setup *setup, struct err *e)
 	return r;
 }
 
-/* In the order of formats/snapshot.md: what it is, where it ran, time, disks, CPUs, devices. */
+/* In the order of formats/snapshot.md: what it is, where it ran, what it started from, time, disks,
+ * CPUs, devices. */
 static int collect(struct moment *m, struct err *e)
 {
 	struct vm *vm = m->vm;
@@ -78,6 +79,8 @@ static int collect(struct moment *m, struct err *e)
 		r = snap_manifest_add(to, &machine_desc, "", &vm->machine, e);
 	if (!r)
 		r = snap_manifest_add(to, &host_desc, "", vm->host, e);
+	if (!r && vm->image->boot.file_n)
+		r = snap_manifest_add(to, &boot_desc, "", &vm->image->boot, e);
 	if (!r)
 		r = snap_manifest_add(to, &clock_desc, "", &m->state->clock, e);
 	for (uint32_t i = 0; !r && i < m->disk_n; i++)

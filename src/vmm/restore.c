@@ -98,6 +98,8 @@ static int load(struct snap **snap, const struct restore_setup *setup, struct vm
 
 	if (!r)
 		r = vm_check(vm, &p->state, p->device, e);
+	if (!r)
+		r = vm_boots_from(vm, setup->image, &p->state, e);
 	if (!r && setup->track) {
 		r = track_start(&vm->track, vm->arch, &vm->mem, e);
 		track_done(&vm->track, snap_info(*snap)->digest, snap_ram(*snap)->chunk_bytes);

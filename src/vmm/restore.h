@@ -29,6 +29,7 @@ struct restore_setup {
 	bool hugepages; /* as in struct vm_setup */
 	const struct guest_mem *shared; /* likewise; all of the snapshot's RAM is in it */
 	const struct machine *machine;	/* NULL: as saved */
+	struct image *image; /* what it started from, for when it starts again; outlives the VM */
 	bool verify; /* all of the file before the guest runs, however its memory comes */
 	uint32_t threads;
 	struct snap_progress progress;

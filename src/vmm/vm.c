@@ -93,29 +93,10 @@ static void on_vcpu_halted(void *arg, int code, const struct err *e)
 	report(vm, EVENT_FAILURE, 0);
 }
 
-/* @why: as in "… asked for a reset". It is held afterwards. */
-static int reset(struct vm *vm, const char *why, struct err *e)
-{
-	if (!vm->image)
-		return err_set(e, ERR_WRONG_STATE, "%s, but a restored VM has nothing to boot again",
-			       why);
-	vm_hold(vm);
-	for (uint32_t i = 0; i < vm->device_n; i++) {
-		device_lock(vm->device[i]);
-		vm->device[i]->cls->reset(vm->device[i]);
-		device_unlock(vm->device[i]);
-	}
-	int r = arch_load(vm->arch, vm->power_on->vcpu, vm->power_on->irqchip,
-			  &vm->power_on->clock, 0, e);
-	if (!r)
-		r = arch_boot(vm->arch, vm->image, &vm->machine, e);
-	return r;
-}
-
 /* The guest did not ask for it: somebody will want to know. */
 static int reset_unasked(struct vm *vm, const char *why, struct err *e)
 {
-	int r = reset(vm, why, e);
+	int r = vm_reset_(vm, why, e);
 
 	if (!r)
 		fprintf(stderr, "vmm: %s: it starts again\n", why);
@@ -144,7 +125,7 @@ static void act(struct vm *vm)
 		vm_end(vm, VM_ENDED_BY_GUEST);
 		break;
 	case EVENT_RESET:
-		if (reset(vm, "the guest asked for a reset", &vm->failure))
+		if (vm_reset_(vm, "the guest asked for a reset", &vm->failure))
 			vm_end(vm, VM_ENDED_BY_FAILURE);
 		break;
 	case EVENT_TRIPLE_FAULT:
@@ -359,20 +340,6 @@ struct device *vm_device(const struct vm *vm, const char *type)
 		if (!strcmp(vm->device[i]->cls->type, type))
 			return vm->device[i];
 	return NULL;
-}
-
-int vm_boot(struct vm *vm, const struct arch_image *image, struct err *e)
-{
-	struct device *generation = vm_device(vm, "vmgenid");
-	int r = vm_capture_cpus_(vm, vm->power_on, e);
-
-	if (!r && generation)
-		r = vmgenid_first(generation, e);
-	if (!r)
-		r = arch_boot(vm->arch, image, &vm->machine, e);
-	if (!r)
-		vm->image = image;
-	return r;
 }
 
 int vm_start(struct vm *vm, struct err *e)

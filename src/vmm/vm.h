@@ -16,6 +16,7 @@
 #include "state/snapshot.h"
 #include "vmm/console.h"
 #include "vmm/guard.h"
+#include "vmm/image.h"
 #include "vmm/lazy.h"
 #include "vmm/track.h"
 #include "vmm/vcpus.h"
@@ -70,8 +71,8 @@ struct vm {
 	struct vcpus vcpus;
 	bool vcpus_started;
 
-	/* As after power-on, for a reset. NULL image: a restored VM, which cannot boot again. */
-	const struct arch_image *image;
+	/* For a reset: what to start from, and everything as after power-on. */
+	struct image *image;
 	struct vm_state *power_on;
 
 	/* What vCPU threads and devices report, and the eventfd that tells the loop. */
@@ -128,8 +129,13 @@ struct vm_setup {
 int vm_new(const struct vm_setup *s, struct vm **out, struct err *e) MUST_CHECK;
 void vm_free(struct vm *vm);
 
-/** vm_boot() - to the first instruction of @image, which is kept for resets. */
-int vm_boot(struct vm *vm, const struct arch_image *image, struct err *e) MUST_CHECK;
+/** vm_boot() - to the first instruction of @image, which is kept for resets and outlives the VM. */
+int vm_boot(struct vm *vm, struct image *image, struct err *e) MUST_CHECK;
+
+/** vm_boots_from() - the same of a machine that goes on from @saved, which was checked and will be
+ * applied: should it start again, then from @image, as far as that is there. */
+int vm_boots_from(struct vm *vm, struct image *image, const struct vm_state *saved,
+		  struct err *e) MUST_CHECK;
 
 /** vm_start() - make the vCPUs' threads; nothing runs before vm_go(). */
 int vm_start(struct vm *vm, struct err *e) MUST_CHECK;
@@ -185,6 +191,8 @@ int vm_capture_cpus_(struct vm *vm, struct vm_state *out, struct err *e) MUST_CH
 
 /* Private to src/vmm/: vm_devices.c makes the devices of the machine description. */
 int vm_add_devices_(struct vm *vm, struct err *e);
+/* Private to src/vmm/: start again. @why: as in "… asked for a reset". It is held afterwards. */
+int vm_reset_(struct vm *vm, const char *why, struct err *e) MUST_CHECK;
 void vm_irq_init_(struct vm *vm);
 
 const struct vm_backend *vm_backend(const struct vm *vm, const char *id);

@@ -143,7 +143,7 @@ def with_live(runner, steps, *options):
 def life(runner):
     """Of one guest, to the power button."""
     raw = " raw" if LONG or runner.arch == "x86_64" else ""
-    return with_live(runner, f"reboot snapshot:{20 if LONG else 2} live{raw} power-off")
+    return with_live(runner, f"snapshot:{20 if LONG else 2} reboot live{raw} power-off")
 
 
 def live_newer(runner):

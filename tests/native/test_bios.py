@@ -8,6 +8,7 @@ usage: test_bios.py BUILD
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -25,6 +26,11 @@ LAYOUTS = "x86_64/bios@1", "x86_64/bios@2"
 MACHINES = [{"layout": layout, "memory": memory, "cpus": cpus}
             for layout in LAYOUTS for memory, cpus in ((64, 1), (6144, 2))]
 PASSED, FAILED = 2 * 0x10 + 1, 2 * 0x11 + 1  # statuses, with --debug-exit
+
+
+def log_ends(path, wanted):
+    with open(path, encoding="ascii") as f:
+        return f.read() == wanted
 
 
 class Bios(Case):
@@ -148,17 +154,31 @@ class Interrupted(Bios):
                 os.unlink(self.path("d.img"))
 
     def test_restored_without_the_file(self):
-        """Firmware is not read again; and only a machine that was started here can be reset."""
-        rom = self.path("gone.rom")
-        with open(ROM, "rb") as f, open(rom, "wb") as to:
-            to.write(f.read())
-        vm = self.run_bios(make_disk(self.path("d.img"), 1, resets=1), "--paused", rom=rom)
+        """Firmware is not read again before the guest starts again, and then it has to be the same."""
+        rom = self.path("moved.rom")
+        shutil.copy(ROM, rom)
+        disk = make_disk(self.path("d.img"), 1, resets=1)
+        vm = self.run_bios(disk, "--paused", rom=rom)
         file = self.snapshot(vm, "x.vmsnap", "--stop")
         self.assertEqual(vm.wait(), 0)
+
+        def ends(why, *more):
+            again = self.restore("fw", file, *more)
+            self.assertRegex(self.to_the_end(again, 1), r"\ABIOS [^$]*\nRESET way=0\n\Z")
+            self.assertEqual(again.stderr(), f"vmm: the guest asked for a reset, but {why}\n")
+
+        with open(rom, "r+b") as f:
+            f.write(b"\1")
+        ends(f"{rom}: not the file that the machine was started from")
+        os.truncate(rom, 8192)
+        ends(f"{rom}: not the file that the machine was started from")
         os.unlink(rom)
-        again = self.restore("fw", file)
-        self.assertRegex(self.to_the_end(again, 1), r"\ABIOS [^$]*\nRESET way=0\n\Z")
-        self.assertRegex(again.stderr(), r"\Avmm: [^\n]*nothing to boot again\n\Z")
+        ends(f"{rom}: cannot open: No such file or directory")
+        os.mkfifo(rom)
+        ends(f"{rom}: not a regular file")
+        ends("/dev/zero: not a regular file", "--bios", "/dev/zero")
+        said = self.to_the_end(self.restore("fw", file, "--bios", ROM))
+        self.assertEqual(said, f"{start_lines(64, 1)}RESET way=0\n{start_lines(64, 1, 1)}{reads(1)}")
 
 
 class Reset(Bios):
@@ -177,6 +197,26 @@ class Reset(Bios):
                 with open(disk, "rb") as f:
                     self.assertEqual(TASK.unpack(f.read(TASK.size))[4], 3)
 
+
+    def test_reset_of_a_restored_machine(self):
+        """As often as it likes, and also of what was restored before; clones too."""
+        for kw in MACHINES:
+            with self.subTest(**kw):
+                disk = make_disk(self.path("d.img"), 1, resets=3)
+                vm = self.run_bios(disk, "--paused", **kw)
+                file = self.snapshot(vm, "x.vmsnap", "--stop")
+                self.assertEqual(vm.wait(), 0)
+                vm = self.restore("fw", file, "--paused")
+                file = self.snapshot(vm, "y.vmsnap", "--stop")
+                self.assertEqual(vm.wait(), 0)
+                wanted = "".join(start_lines(kw["memory"], kw["cpus"], n) +
+                                 (f"RESET way={n}\n" if n < 3 else reads(1)) for n in range(4))
+                self.assertEqual(self.to_the_end(self.restore("fw", file)), wanted)
+                log = self.path("clone")
+                self.vmm("restore", file, "--clones", "1", "--console", f"file:{log}-%d")
+                wait_for("the clone", lambda: log_ends(f"{log}-1", wanted))
+                os.unlink(f"{log}-1")
+                os.unlink(self.path("d.img"))
 
     def pass_until(self, gate, vm, said):
         """One word at a time, until the next is the first after this was said."""

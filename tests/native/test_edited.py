@@ -138,5 +138,22 @@ class Edited(Case):
         edit(BAR, lambda old: [old[0], 0xF4000000], "D011")
         edit(PCI, lambda _: 0, "D013")
 
+    def test_boot_files(self):
+        """Nothing is opened for a record that cannot be."""
+        file = {"role": 1, "path": 2}
+
+        def edit(change, why):
+            image = self.image()
+            change(image.record("boot"))
+            path = self.path("edited.vmsnap")
+            with open(path, "wb") as out:
+                out.write(image.build())
+            said = self.vmm("restore", path, "--console", "none", status=1)
+            self.assertEqual(said, f"vmm: boot: {why}\n")
+
+        edit(lambda b: b.get(1)[0].set(file["path"], "kernel"), "files in disorder")
+        edit(lambda b: b.get(1).append(b.get(1)[0]), "files in disorder")
+        edit(lambda b: b.get(1)[0].set(file["role"], 1), "0 files to start from")
+
 
 main()

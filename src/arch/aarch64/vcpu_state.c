@@ -99,6 +99,18 @@ int arch_vcpu_save(struct arch_vcpu *c, void *st, struct err *e)
 	return 0;
 }
 
+void arch_vcpu_keep(void *st, const void *of)
+{
+	const struct arm64_vcpu *from = of;
+	struct arm64_vcpu *to = st;
+
+	for (uint32_t i = 0; i < to->reg_n; i++)
+		for (uint32_t k = 0; arm64_tells_of_processor(to->reg[i].id) && k < from->reg_n;
+		     k++)
+			if (from->reg[k].id == to->reg[i].id)
+				to->reg[i].value = from->reg[k].value;
+}
+
 /* --- loading --------------------------------------------------------------------------------- */
 
 static int load_wide(struct arch_vcpu *c, const struct arm64_wide *w, struct err *e)

@@ -257,6 +257,27 @@ int arch_vcpu_save(struct arch_vcpu *c, void *st, struct err *e)
 	return r;
 }
 
+/* Registers that tell what the processor can do (SDM 4, 2.1). Once it has run KVM takes no other
+ * values for them. */
+static bool tells_of_processor(uint32_t msr)
+{
+	return msr == 0x8b /* microcode */ || msr == 0xce /* PLATFORM_INFO */ ||
+	       msr == 0x10a /* ARCH_CAPABILITIES */ || msr == 0x345 /* PERF_CAPABILITIES */ ||
+	       (msr >= 0x480 && msr <= 0x491) /* VMX */;
+}
+
+void arch_vcpu_keep(void *st, const void *of)
+{
+	const struct x86_vcpu *from = of;
+	struct x86_vcpu *to = st;
+
+	to->tsc_khz = from->tsc_khz;
+	for (uint32_t i = 0; i < to->msr_n; i++)
+		for (uint32_t k = 0; tells_of_processor(to->msr[i].index) && k < from->msr_n; k++)
+			if (from->msr[k].index == to->msr[i].index)
+				to->msr[i].value = from->msr[k].value;
+}
+
 /* Everything but what depends on the TSC: tsc_load_() and msr_load_() come after all vCPUs. */
 int vcpu_load_(struct arch_vcpu *c, const struct x86_vcpu *st, struct err *e)
 {
