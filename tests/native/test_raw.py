@@ -12,12 +12,11 @@ import os
 import struct
 import subprocess
 
-from lib import SNAPINSPECT, VMM, WORK, Case, main
+from lib import GENERATION, SNAPINSPECT, VMM, WORK, Case, main
 
 ITERATIONS = 4_000_000
 FINITE = f"iters={ITERATIONS} {WORK} fill stay"
 ENDLESS = f"iters=0 {WORK} fill"
-GENERATION = 0xFF000  # the page of the identifier that each restore makes anew
 ALIGN = 2 << 20
 
 

@@ -61,6 +61,14 @@ static void chunks_of_every_size_and_short_ones_come_back(void **unused)
 	}
 }
 
+static blkcnt_t blocks(const struct fixture *f)
+{
+	struct stat sb;
+
+	assert_int_equal(fstat(f->ram.fd, &sb), 0);
+	return sb.st_blocks;
+}
+
 static void two_slots_above_4_gib_cost_what_is_in_them(void **unused)
 {
 	struct snap_stats st;
@@ -82,37 +90,36 @@ static void two_slots_above_4_gib_cost_what_is_in_them(void **unused)
 	fixture_compare(&f, &file, 2);
 	buf_free(&file);
 	/* Saving and comparing filled no hole. */
-	struct stat sb;
-	assert_int_equal(fstat(f.ram.fd, &sb), 0);
-	assert_true((uint64_t)sb.st_blocks * 512 < 2 * MIB);
+	assert_true((uint64_t)blocks(&f) * 512 < 2 * MIB);
 	fixture_fini(&f);
+}
+
+/* By one codec thread, and by four as often as @times. */
+static void same_bytes(struct fixture *f, unsigned times)
+{
+	struct snap_write_opts o = {.threads = 1};
+	struct buf one, other;
+
+	fixture_save(f, &o, NULL, &one);
+	o.threads = 4;
+	for (unsigned i = 0; i < times; i++) {
+		fixture_save(f, &o, NULL, &other);
+		assert_int_equal(one.len, other.len);
+		assert_memory_equal(one.data, other.data, one.len);
+		buf_free(&other);
+	}
+	buf_free(&one);
 }
 
 static void the_same_machine_gives_the_same_bytes(void **unused)
 {
-	struct buf one, other;
 	struct fixture f;
 	uint64_t seed = 4;
 
 	fixture_init(&f, 16 * MIB);
 	fixture_text(f.ram.host + MIB, 9 * MIB, &seed);
-	struct snap_write_opts o = {.threads = 1};
-	fixture_save(&f, &o, NULL, &one);
-	o.threads = 4;
-	fixture_save(&f, &o, NULL, &other);
-	assert_int_equal(one.len, other.len);
-	assert_memory_equal(one.data, other.data, one.len);
-	buf_free(&one);
-	buf_free(&other);
+	same_bytes(&f, 1);
 	fixture_fini(&f);
-}
-
-static blkcnt_t blocks(const struct fixture *f)
-{
-	struct stat sb;
-
-	assert_int_equal(fstat(f->ram.fd, &sb), 0);
-	return sb.st_blocks;
 }
 
 /* No chunk that is one: also among those of a batch that have something. */
@@ -134,23 +141,13 @@ static void no_hole_is_filled_by_saving(void **unused)
 /* A run is with the writer as soon as it is taken; what is taken next may be in its place. */
 static void runs_among_batches_come_in_order(void **unused)
 {
-	struct buf one, other;
 	struct fixture f;
 	uint64_t seed = 6;
 
 	fixture_init(&f, 256 * MIB);
 	for (uint64_t at = 0; at < f.ram.size; at += MIB)
 		fixture_text(f.ram.host + at, 4096, &seed);
-	struct snap_write_opts o = {.threads = 1};
-	fixture_save(&f, &o, NULL, &one);
-	o.threads = 4;
-	for (int i = 0; i < 20; i++) {
-		fixture_save(&f, &o, NULL, &other);
-		assert_int_equal(one.len, other.len);
-		assert_memory_equal(one.data, other.data, one.len);
-		buf_free(&other);
-	}
-	buf_free(&one);
+	same_bytes(&f, 20);
 	fixture_fini(&f);
 }
 
